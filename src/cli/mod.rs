@@ -1,0 +1,8 @@
+//! The command line: one file a command.
+
+use std::process::ExitCode;
+
+/// Parses the arguments and runs the command they name.
+pub fn run() -> ExitCode {
+    ExitCode::SUCCESS
+}

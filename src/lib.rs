@@ -1,0 +1,32 @@
+//! etcdtap stands between kube-apiserver and etcd: it relays every byte as it
+//! came, decodes a copy on the fly, and logs what the API server does to etcd
+//! in Kubernetes' own terms.
+//!
+//! This file is the map of the house. A folder is one concern; it may use the
+//! folders above it in this list and none below (`net` and `cli`, which drive
+//! everything, stand last):
+//!
+//! | folder | concern |
+//! |---|---|
+//! | [`http2`] | frames, HPACK, settings, windows (RFC 9113, RFC 7541) |
+//! | [`http1`] | the requests that share etcd's port: `/health`, `/metrics`, the JSON gateway |
+//! | [`relay`] | one connection's two halves, what passes and what was seen |
+//! | [`grpc`] | message framing, status, compression |
+//! | [`etcd`] | the schema, the methods, calls and watches |
+//! | [`kube`] | registry keys, stored objects, operations in Kubernetes' words |
+//! | [`trace`] | the finished call and its sinks: the log, the summary |
+//! | [`net`] | sockets, TLS, timers: the only place that does I/O on the data path |
+//! | [`cli`] | the command line, one file a command |
+//!
+//! Everything above `trace` is sans-io: bytes and `now` go in, bytes, events
+//! and the next time-out come out.
+
+pub mod cli;
+pub mod etcd;
+pub mod grpc;
+pub mod http1;
+pub mod http2;
+pub mod kube;
+pub mod net;
+pub mod relay;
+pub mod trace;
