@@ -3,8 +3,12 @@
 mod call;
 mod event;
 mod method;
+mod read;
+pub mod schema;
 mod session;
+mod tracker;
 mod watch;
+pub mod wire;
 
 pub use call::{
     Call, Compare, CompareTarget, Ending, Header, KeyValue, Op, RangeAsked, Request, Response,
