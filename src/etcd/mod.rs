@@ -1,3 +1,4 @@
 //! See the map in `lib.rs`.
 
+pub mod dictionary;
 pub mod schema;
