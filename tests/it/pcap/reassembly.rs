@@ -10,7 +10,8 @@ use etcdtap::http2::{Both, Side};
 use super::packet::Packet;
 use super::{Connection, Segment, file, packet};
 
-/// The TCP connections of a pcap file, in the order in which they opened.
+/// The TCP connections of a pcap file, in the order in which they opened;
+/// those that carried nothing (a last FIN of an old one) are left out.
 pub fn connections(pcap: &[u8]) -> Result<Vec<Connection>, String> {
     let file = file::parse(pcap)?;
     let start = file.records.first().map(|record| record.at);
@@ -27,7 +28,10 @@ pub fn connections(pcap: &[u8]) -> Result<Vec<Connection>, String> {
         now = now.max(record.at.saturating_sub(start.unwrap_or_default()));
         flows.take(&packet, now);
     }
-    Ok(flows.all.into_iter().map(|flow| flow.connection).collect())
+    let connections = flows.all.into_iter().map(|flow| flow.connection);
+    Ok(connections
+        .filter(|connection| !connection.segments.is_empty())
+        .collect())
 }
 
 /// All connections so far.
