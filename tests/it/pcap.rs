@@ -82,13 +82,9 @@ fn totals(connections: &[Connection]) -> (usize, u64, u64) {
 
 #[test]
 fn the_captures_hold_what_their_readme_counts() {
-    let (connections, sent, received) = totals(&APISERVER_1_20);
-    assert_eq!(connections, 77);
-    assert_eq!((sent / 100_000, received / 100_000), (55, 255));
-
-    let (connections, sent, received) = totals(&APISERVER_0_36);
-    assert_eq!(connections, 20);
-    assert_eq!((sent / 100_000, received / 100_000), (52, 143));
+    // The bytes are tshark's count; nothing was sent twice in these captures.
+    assert_eq!(totals(&APISERVER_1_20), (77, 5_517_145, 25_487_233));
+    assert_eq!(totals(&APISERVER_0_36), (20, 5_249_484, 14_298_082));
 }
 
 #[test]
