@@ -5,5 +5,8 @@
 
 mod builtin;
 pub mod key;
+pub mod meta;
+pub mod object;
+pub mod outline;
 pub mod value;
 mod wire;
