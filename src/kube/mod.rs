@@ -4,6 +4,8 @@
 //! contents of an object beyond its envelope and its metadata.
 
 mod builtin;
+#[cfg(test)]
+mod fixtures;
 pub mod key;
 pub mod meta;
 pub mod object;

@@ -215,3 +215,103 @@ fn from_json(value: &[u8]) -> Result<Object, ObjectError> {
         metadata: document.metadata,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WIDGET: &str = r#"{
+        "apiVersion": "example.com/v1", "kind": "Widget",
+        "metadata": {
+            "name": "one", "namespace": "lab", "uid": "u", "generation": 2,
+            "creationTimestamp": "2026-11-22T06:29:22Z", "deletionTimestamp": null,
+            "labels": {"a": "b\n"}, "annotations": {"note": "hunter2"}, "finalizers": ["example.com/hold"],
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "o", "controller": null}],
+            "managedFields": [{"manager": "kubectl", "operation": "Apply", "apiVersion": "example.com/v1",
+                "time": "2026-11-22T06:29:22Z", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {}}}]
+        },
+        "spec": {"password": "hunter2"}
+    }"#;
+
+    #[test]
+    fn a_custom_resource() {
+        let object = Object::decode(WIDGET.as_bytes()).expect("an object");
+        assert_eq!(
+            (object.encoding, object.kind.as_str()),
+            (Encoding::Json, "Widget")
+        );
+        let shown = format!("{object:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let meta = object.metadata.expect("metadata");
+        assert_eq!(meta.annotations.get("note"), Some(&7));
+        assert_eq!(meta.finalizers, ["example.com/hold"]);
+        assert!(!meta.owner_references[0].controller);
+        assert_eq!(meta.managed_fields[0].operation, "Apply");
+        assert_eq!(meta.deletion_timestamp, None);
+    }
+
+    #[test]
+    fn errors_show_nothing_of_the_value() {
+        for value in [
+            WIDGET.replace("\"generation\": 2", "\"generation\": \"hunter2\""),
+            WIDGET.replace("06:29:22Z", "hunter2"),
+            WIDGET.replace("}]", "hunter2"),
+        ] {
+            let error = Object::decode(value.as_bytes()).expect_err("damaged");
+            assert!(matches!(error, ObjectError::Json { .. }), "{error:?}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"));
+        }
+        let sealed = Object::decode(b"k8s:enc:aescbc:v1:key1:hunter2").expect_err("encrypted");
+        assert_eq!(sealed, ObjectError::Encrypted(Some("aescbc".into())));
+        for (value, error) in [
+            (&b""[..], ObjectError::Empty),
+            (b"123", ObjectError::NotAnObject),
+            (b"k8s\0\xff", ObjectError::Envelope),
+            (b"\xd9\xd9\xf7\xa0", ObjectError::Cbor),
+        ] {
+            assert_eq!(Object::decode(value), Err(error));
+        }
+    }
+
+    #[test]
+    fn a_first_field_that_is_no_metadata_is_left_out() {
+        // A text, a number, a message whose field 7 is a text, no field.
+        for raw in [
+            &b"\x0a\x05hello"[..],
+            b"\x08\x01",
+            b"\x0a\x03\x3a\x01x",
+            b"\x0a\x03\x0a\x01/",
+            b"",
+        ] {
+            let mut value = b"k8s\0\x0a\x09\x0a\x02v1\x12\x03Odd\x12".to_vec();
+            value.push(raw.len() as u8);
+            value.extend_from_slice(raw);
+            let object = Object::decode(&value).expect("an envelope");
+            assert_eq!(
+                (object.kind.as_str(), object.metadata),
+                ("Odd", None),
+                "{raw:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(
+            bytes in proptest::collection::vec(any::<u8>(), 0..64),
+            at in any::<proptest::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            for magic in [&b""[..], PROTOBUF_MAGIC, b"k8s\0\x12\x40\x0a\x20"] {
+                let _ = Object::decode(&[magic, &bytes].concat());
+            }
+            crate::kube::outline::outline(&bytes);
+            let mut pod = include_bytes!("../../fixtures/objects/pod.bin").to_vec();
+            let at = at.index(pod.len());
+            pod[at] = byte;
+            let _ = Object::decode(&pod);
+        }
+    }
+}
