@@ -1,5 +1,2 @@
-//! The integration tests: one binary, a module a theme.
-
-#![allow(clippy::unwrap_used)]
-
-mod pcap;
+#[test]
+fn placeholder() {}
