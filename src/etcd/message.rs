@@ -110,10 +110,7 @@ impl Message {
             Aim::WatchResponse(reader) => self
                 .wire
                 .push(bytes, &mut reader.telling(&mut destination.on_event)),
-            Aim::Capture {
-                bytes: kept,
-                bound,
-            } => {
+            Aim::Capture { bytes: kept, bound } => {
                 let room = bound.saturating_sub(kept.len());
                 kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
             }

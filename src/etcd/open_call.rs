@@ -117,7 +117,12 @@ impl OpenCall {
     fn status(&mut self, ending: Ending) -> Status {
         let code = match (self.code, ending) {
             (Some(code), _) => code,
-            (None, Ending::Reset { by: Side::Client, .. }) => Code::CANCELLED,
+            (
+                None,
+                Ending::Reset {
+                    by: Side::Client, ..
+                },
+            ) => Code::CANCELLED,
             (None, Ending::Reset { code, .. }) => Code::from_reset(code),
             (None, Ending::ConnectionLost { by: Side::Client }) => Code::CANCELLED,
             (None, Ending::Trailers | Ending::NoTrailers) => {

@@ -62,7 +62,9 @@ pub struct Session {
 #[derive(Debug)]
 enum Protocol {
     /// The client's first bytes, as far as they came.
-    Undecided { first: Vec<u8> },
+    Undecided {
+        first: Vec<u8>,
+    },
     Http2(Box<relay::Connection<Tracker>>),
     Http1(Box<http1::Connection>),
     /// Relayed without being read.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Event;
-use super::call::{Ending, Request, Response};
+use super::call::{Ending, Header, Request, Response};
 use super::dictionary::Fields;
 use super::message::{Aim, Destination, Message, budget};
 use super::method::{Method, MethodName};
@@ -210,7 +210,12 @@ impl Tracker {
             Side::Server => {
                 let fields = dictionary.facts(&shape.output, bytes);
                 if let Some(header) = fields.header {
-                    call.header = Some(header.into());
+                    call.header = Some(Header {
+                        cluster_id: header.cluster_id,
+                        member_id: header.member_id,
+                        revision: header.revision,
+                        raft_term: header.raft_term,
+                    });
                 }
                 call.response = Response::Named {
                     count: fields.count,
@@ -287,12 +292,8 @@ impl Tracker {
 }
 
 /// Takes a watch event as it is whole.
-type EventTeller<'a> = dyn FnMut(
-        &super::read::WatchSeen,
-        super::watch::EventKind,
-        super::call::KeyValue,
-        bool,
-    ) + 'a;
+type EventTeller<'a> =
+    dyn FnMut(&super::read::WatchSeen, super::watch::EventKind, super::call::KeyValue, bool) + 'a;
 
 impl Tap for Tracker {
     type Stream = Stream;

@@ -38,8 +38,14 @@ enum State {
     Tag,
     Varint,
     Length,
-    Skip { left: u64 },
-    Take { left: u64, keep: usize, len: u64 },
+    Skip {
+        left: u64,
+    },
+    Take {
+        left: u64,
+        keep: usize,
+        len: u64,
+    },
     /// What came is no protobuf; the rest is ignored.
     Malformed,
 }

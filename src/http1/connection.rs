@@ -72,9 +72,10 @@ impl Connection {
                 Reading::Head(head) => {
                     let Some(len) = whole_head(head, &mut input) else {
                         if head.len() > MAX_HEAD {
-                            return Err(offence(from, format!(
-                                "sent an HTTP/1.1 head of more than {MAX_HEAD} bytes"
-                            )));
+                            return Err(offence(
+                                from,
+                                format!("sent an HTTP/1.1 head of more than {MAX_HEAD} bytes"),
+                            ));
                         }
                         return Ok(());
                     };

@@ -1,6 +1,7 @@
 //! An HTTP/2 connection as the relay follows it: frames, streams and windows of
 //! both directions from byte 0 on.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
@@ -10,8 +11,7 @@ use super::pings::RoundTrips;
 use super::stalls::{FlowStalls, Stall};
 use super::tap::{StreamEnd, Tap};
 use crate::http2::{
-    Both, DEFAULT_INITIAL_WINDOW_SIZE, ErrorCode, Offence, Piece, Settings, SettingsFrame, Side,
-    StreamId, Window,
+    Both, DEFAULT_INITIAL_WINDOW_SIZE, ErrorCode, Offence, Piece, Settings, Side, StreamId, Window,
 };
 
 /// Streams that are followed at once on one connection. etcd sets no limit of
@@ -202,7 +202,8 @@ impl<T: Tap> Connection<T> {
                 }
                 half.stall.spent(left, &mut half.stalls, now);
                 let Some(slot) = streams.get_mut(&stream) else {
-                    return closed_or_idle(from, stream, *last_client_stream, "DATA").map(|()| true);
+                    return closed_or_idle(from, stream, *last_client_stream, "DATA")
+                        .map(|()| true);
                 };
                 if slot.closed[from] {
                     return Err(after_end(from, stream, "DATA"));
@@ -217,7 +218,7 @@ impl<T: Tap> Connection<T> {
                 }
                 tap.data(from, &mut slot.state, chunk, end_stream, now);
                 if end_stream {
-                    close(tap, streams, [client, server], from, stream, now);
+                    close(tap, streams, &mut half.stalls, from, stream, now);
                 }
             }
             Piece::HeaderBlock {
@@ -284,7 +285,7 @@ impl<T: Tap> Connection<T> {
                 }
                 tap.headers(from, state, end_stream, now);
                 if end_stream {
-                    close(tap, streams, [client, server], from, stream, now);
+                    close(tap, streams, &mut half.stalls, from, stream, now);
                 }
             }
             Piece::RstStream { stream, code } => {
@@ -299,7 +300,14 @@ impl<T: Tap> Connection<T> {
                     None => closed_or_idle(from, stream, *last_client_stream, "RST_STREAM")?,
                 }
             }
-            Piece::Settings(frame) => settings(frame, from, half, peer)?,
+            Piece::Settings(frame) if frame.is_ack() => acknowledged(half, peer),
+            Piece::Settings(frame) => {
+                let mut settings = half.announced.clone().unwrap_or_default();
+                for (id, value) in frame.iter() {
+                    settings.apply(id, value);
+                }
+                announced(settings, from, half, peer)?;
+            }
             Piece::Ping { ack, payload } => {
                 if ack {
                     peer.pings.acknowledged(payload, now);
@@ -344,24 +352,24 @@ impl<T: Tap> Connection<T> {
     }
 }
 
-/// A SETTINGS frame of `from`, whose half is `half`.
-fn settings(
-    frame: SettingsFrame<'_>,
+/// `half`'s sender acknowledged the oldest of the other side's SETTINGS. One too
+/// many means nothing and harms nothing.
+fn acknowledged(half: &mut Half, peer: &mut Half) {
+    if let Some(settings) = peer.unacknowledged.pop_front() {
+        half.must_go_by(&settings, peer.unacknowledged.iter());
+    }
+    if peer.unacknowledged.is_empty() {
+        peer.unacknowledged = VecDeque::new();
+    }
+}
+
+/// `from`, whose half is `half`, announced `settings`.
+fn announced(
+    settings: Settings,
     from: Side,
     half: &mut Half,
     peer: &mut Half,
 ) -> Result<(), Offence> {
-    if frame.is_ack() {
-        // Acknowledges the oldest of the other side's; one too many means
-        // nothing and harms nothing.
-        if let Some(settings) = peer.unacknowledged.pop_front() {
-            half.must_go_by(&settings, peer.unacknowledged.iter());
-        }
-        if peer.unacknowledged.is_empty() {
-            peer.unacknowledged.shrink_to(0);
-        }
-        return Ok(());
-    }
     if half.unacknowledged.len() == MOST_UNACKNOWLEDGED {
         return Err(Offence::new(
             from,
@@ -370,10 +378,6 @@ fn settings(
             "a bound of etcdtap",
             format!("sent more than {MOST_UNACKNOWLEDGED} SETTINGS without an acknowledgement"),
         ));
-    }
-    let mut settings = half.announced.clone().unwrap_or_default();
-    for (id, value) in frame.iter() {
-        settings.apply(id, value);
     }
     peer.may_go_by(&settings);
     half.announced = Some(settings.clone());
@@ -385,7 +389,7 @@ fn settings(
 fn close<T: Tap>(
     tap: &mut T,
     streams: &mut FxHashMap<StreamId, Slot<T::Stream>>,
-    [client, server]: [&mut Half; 2],
+    stalls: &mut FlowStalls,
     from: Side,
     stream: StreamId,
     now: Instant,
@@ -394,13 +398,7 @@ fn close<T: Tap>(
         return;
     };
     slot.closed[from] = true;
-    slot.stalls[from].over(
-        match from {
-            Side::Client => &mut client.stalls,
-            Side::Server => &mut server.stalls,
-        },
-        now,
-    );
+    slot.stalls[from].over(stalls, now);
     if slot.closed[from.peer()]
         && let Some(slot) = streams.remove(&stream)
     {

@@ -1,2 +1,6 @@
-#[test]
-fn placeholder() {}
+//! The integration tests: one binary, a module a theme.
+
+#![allow(clippy::unwrap_used)]
+
+mod captures;
+mod pcap;

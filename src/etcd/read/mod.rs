@@ -8,7 +8,9 @@ mod watch;
 
 pub(super) use request::RequestReader;
 pub(super) use response::ResponseReader;
-pub(super) use watch::{WatchAsked, WatchRequestReader, WatchResponseReader, WatchSeen};
+pub(super) use watch::{
+    WatchAsked, WatchCreate, WatchRequestReader, WatchResponseReader, WatchSeen,
+};
 
 use super::call::{Header, KeyValue, Value};
 use super::wire::Want;

@@ -140,7 +140,7 @@ impl RequestFields<'_> {
     /// The operation at hand.
     fn op(&mut self) -> Option<&mut Op> {
         let place = self.reader.place;
-        match (self.request, place) {
+        match (&mut *self.request, place) {
             (Request::Op(op), Place::Whole) => Some(op),
             (Request::Txn(txn), Place::Success) => txn.success.last_mut(),
             (Request::Txn(txn), Place::Failure) => txn.failure.last_mut(),
