@@ -131,6 +131,11 @@ pub fn run(args: DecodeArgs) -> ExitCode {
 }
 
 fn decode(args: &DecodeArgs) -> Result<Vec<Entry>, Failure> {
+    if args.file.is_none() && args.key.is_some() && (args.hex || args.base64) {
+        return Err(Failure::usage(
+            "--hex and --base64 say how a FILE is written; --key is plain text",
+        ));
+    }
     let space = KeySpace::new(&args.etcd_prefix);
     let key = match &args.key {
         Some(key) => Some(Entry::of_key(&space, key.as_bytes()).ok_or_else(|| {
@@ -142,11 +147,6 @@ fn decode(args: &DecodeArgs) -> Result<Vec<Entry>, Failure> {
         None => None,
     };
     if let (Some(key), None) = (&key, &args.file) {
-        if args.hex || args.base64 {
-            return Err(Failure::usage(
-                "--hex and --base64 say how a FILE is written; --key is plain text",
-            ));
-        }
         return Ok(vec![key.clone()]);
     }
     let bytes = read(args.file.as_deref())?;
