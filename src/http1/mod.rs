@@ -1,1 +1,6 @@
-//! See the map in `lib.rs`.
+//! HTTP/1.1 on etcd's port: `/health`, `/metrics`, `/version` and the JSON
+//! gateway pass through; each request is one event.
+
+mod exchange;
+
+pub use exchange::Exchange;

@@ -1,1 +1,5 @@
-//! See the map in `lib.rs`.
+//! The finished call and its sinks: the log and the summary.
+
+mod sender;
+
+pub use sender::Sender;

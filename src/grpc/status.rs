@@ -1,0 +1,126 @@
+//! gRPC status codes and messages (gRPC over HTTP/2, "Responses").
+
+use std::fmt;
+
+/// A gRPC status code. Numbers outside the 17 that gRPC names are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Code(pub u32);
+
+impl Code {
+    /// Success.
+    pub const OK: Code = Code(0);
+    /// The call was cancelled, nearly always by the client.
+    pub const CANCELLED: Code = Code(1);
+    /// Nobody knows how the call ended.
+    pub const UNKNOWN: Code = Code(2);
+    /// The call's deadline passed.
+    pub const DEADLINE_EXCEEDED: Code = Code(4);
+    /// A limit was reached (etcd: too many requests, no space).
+    pub const RESOURCE_EXHAUSTED: Code = Code(8);
+    /// An invariant broke.
+    pub const INTERNAL: Code = Code(13);
+    /// The service cannot answer now (etcd: no leader, connection lost).
+    pub const UNAVAILABLE: Code = Code(14);
+
+    /// Reads the `grpc-status` trailer: ASCII decimal.
+    pub fn parse(value: &[u8]) -> Option<Code> {
+        std::str::from_utf8(value).ok()?.parse().ok().map(Code)
+    }
+
+    /// gRPC's own name (`OK`, `UNAVAILABLE`); `None` for a number it does not
+    /// name.
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self.0 {
+            0 => "OK",
+            1 => "CANCELLED",
+            2 => "UNKNOWN",
+            3 => "INVALID_ARGUMENT",
+            4 => "DEADLINE_EXCEEDED",
+            5 => "NOT_FOUND",
+            6 => "ALREADY_EXISTS",
+            7 => "PERMISSION_DENIED",
+            8 => "RESOURCE_EXHAUSTED",
+            9 => "FAILED_PRECONDITION",
+            10 => "ABORTED",
+            11 => "OUT_OF_RANGE",
+            12 => "UNIMPLEMENTED",
+            13 => "INTERNAL",
+            14 => "UNAVAILABLE",
+            15 => "DATA_LOSS",
+            16 => "UNAUTHENTICATED",
+            _ => return None,
+        })
+    }
+
+    /// The code that gRPC gives a stream which ended with RST_STREAM and no
+    /// trailers (gRPC over HTTP/2, "HTTP2 Transport Mapping: Errors").
+    pub const fn from_reset(code: crate::http2::ErrorCode) -> Code {
+        match code.0 {
+            // REFUSED_STREAM: never processed.
+            7 => Code::UNAVAILABLE,
+            // CANCEL
+            8 => Code::CANCELLED,
+            // ENHANCE_YOUR_CALM
+            11 => Code::RESOURCE_EXHAUSTED,
+            // INADEQUATE_SECURITY: PERMISSION_DENIED
+            12 => Code(7),
+            _ => Code::INTERNAL,
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "CODE_{}", self.0),
+        }
+    }
+}
+
+/// Undoes the percent-encoding of `grpc-message`. Broken escapes stay as they
+/// are, as the specification asks; bytes that are no UTF-8 are replaced.
+pub fn percent_decode(value: &[u8]) -> String {
+    fn hex(byte: u8) -> Option<u8> {
+        (byte as char).to_digit(16).map(|digit| digit as u8)
+    }
+    let mut out = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte == b'%'
+            && let [high, low, ..] = *tail
+            && let (Some(high), Some(low)) = (hex(high), hex(low))
+        {
+            out.push(high << 4 | low);
+            rest = &tail[2..];
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_grpcs_names() {
+        assert_eq!(Code::parse(b"14"), Some(Code::UNAVAILABLE));
+        assert_eq!(Code::UNAVAILABLE.to_string(), "UNAVAILABLE");
+        assert_eq!(Code(99).to_string(), "CODE_99");
+        assert_eq!(Code::parse(b"x"), None);
+    }
+
+    #[test]
+    fn messages_are_percent_decoded_and_broken_escapes_kept() {
+        assert_eq!(
+            percent_decode(b"etcdserver: no%20leader"),
+            "etcdserver: no leader"
+        );
+        assert_eq!(percent_decode(b"100%"), "100%");
+        assert_eq!(percent_decode(b"%zz%4"), "%zz%4");
+        assert_eq!(percent_decode(b"%E4%BD%A0"), "你");
+    }
+}
