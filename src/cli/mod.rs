@@ -1,5 +1,7 @@
 //! The command line: one file a command.
 
+pub mod decode;
+
 use std::process::ExitCode;
 
 /// Parses the arguments and runs the command they name.
