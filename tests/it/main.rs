@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 //! The integration tests: one binary, a module a theme.
 
 #![allow(clippy::unwrap_used)]
 
+mod live;
 mod captures;
 mod pcap;
-=======
-#[test]
-fn placeholder() {}
->>>>>>> http2
