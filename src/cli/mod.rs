@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 pub mod decode;
+pub mod demo;
 
 use std::process::ExitCode;
 
