@@ -18,7 +18,6 @@ pub const WATCH: &str = "/etcdserverpb.Watch/Watch";
 /// The two peers, the session between them, and what it told.
 pub struct Script {
     pub session: Session,
-    pub start: Instant,
     pub now: Instant,
     pub events: Vec<Event>,
     encoders: Both<Encoder>,
@@ -56,7 +55,6 @@ impl Script {
         let now = Instant::now();
         let mut script = Script {
             session: Session::new(peers(), &Arc::new(options), now),
-            start: now,
             now,
             events: Vec::new(),
             encoders: Both {
