@@ -1,0 +1,15 @@
+//! The built program in front of real etcd servers, driven by real clients.
+//! Each test says what a client gets through etcdtap, and where that makes
+//! sense compares it with what the same client gets from etcd itself.
+
+// The harness: each of these stands for one thing outside the test.
+mod certs;
+mod etcd;
+mod etcdctl;
+mod http;
+mod lines;
+mod log;
+mod patience;
+mod ports;
+mod proxy;
+mod stack;
