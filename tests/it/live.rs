@@ -13,3 +13,20 @@ mod patience;
 mod ports;
 mod proxy;
 mod stack;
+mod tls;
+
+// The tests.
+mod auth;
+mod backpressure;
+mod cluster;
+mod http1;
+mod identity;
+mod kv;
+mod lease;
+mod list;
+mod logfile;
+mod outage;
+mod passthrough;
+mod process;
+mod rotation;
+mod watch;

@@ -113,11 +113,10 @@ impl Etcdctl {
     /// Starts a command that does not end of its own.
     pub fn spawn<'a>(&self, command: impl IntoIterator<Item = &'a str>) -> Ongoing {
         let mut command = self.command(command);
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         Ongoing {
             output: Lines::follow(child.stdout.take().unwrap()),
-            errors: Lines::follow(child.stderr.take().unwrap()),
             child,
         }
     }
@@ -140,8 +139,6 @@ impl Etcdctl {
 pub struct Ongoing {
     /// What it prints.
     pub output: Lines,
-    /// What it complains of.
-    pub errors: Lines,
     child: Child,
 }
 

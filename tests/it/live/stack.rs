@@ -164,8 +164,8 @@ impl Stack {
         through: &Etcdctl,
         command: &[&str],
     ) -> Output {
-        let expected = run_named(direct, "straight", command).await;
-        let seen = run_named(through, "tapped", command).await;
+        let expected = run_named(direct, WORDS[0], command).await;
+        let seen = run_named(through, WORDS[1], command).await;
         assert_eq!(seen.code, expected.code, "{command:?}: {}", seen.stderr);
         assert_eq!(seen.stdout, expected.stdout, "{command:?}");
         assert_eq!(seen.error(), expected.error(), "{command:?}");
@@ -173,14 +173,22 @@ impl Stack {
     }
 }
 
-/// Runs a command with a word put in, and takes it out of what is printed.
+const WORDS: [&str; 2] = ["straight", "tapped"];
+
+/// Runs a command with a word put in, and takes the words out of what is
+/// printed.
 async fn run_named(etcdctl: &Etcdctl, word: &str, command: &[&str]) -> Output {
     let command: Vec<_> = command.iter().map(|a| a.replace("{}", word)).collect();
     let output = etcdctl.run(command.iter().map(String::as_str)).await;
+    let without = |text: String| {
+        WORDS
+            .iter()
+            .fold(text, |text, word| text.replace(word, "{}"))
+    };
     Output {
         code: output.code,
-        stdout: output.stdout.replace(word, "{}"),
-        stderr: output.stderr.replace(word, "{}"),
+        stdout: without(output.stdout),
+        stderr: without(output.stderr),
     }
 }
 
