@@ -67,7 +67,6 @@ pub struct Options {
     members: usize,
     pki: Option<Arc<Pki>>,
     advertise: Option<Vec<SocketAddr>>,
-    arguments: Vec<String>,
 }
 
 impl Options {
@@ -80,13 +79,6 @@ impl Options {
     /// Tells clients these addresses in place of the members' own.
     pub fn advertise(mut self, addresses: Vec<SocketAddr>) -> Self {
         self.advertise = Some(addresses);
-        self
-    }
-
-    /// Adds arguments.
-    pub fn arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
-        let arguments = arguments.into_iter().map(str::to_owned);
-        self.arguments.extend(arguments);
         self
     }
 
@@ -161,7 +153,6 @@ impl Options {
             arguments.push(format!("--cert-file={}", pki.server_cert().display()));
             arguments.push(format!("--key-file={}", pki.server_key().display()));
         }
-        arguments.extend(self.arguments.iter().cloned());
         arguments
     }
 }
@@ -211,7 +202,6 @@ impl Etcd {
             members,
             pki: None,
             advertise: None,
-            arguments: Vec::new(),
         }
     }
 
