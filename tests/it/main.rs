@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod captures;
+mod live;
 mod pcap;
 mod session;
