@@ -1,0 +1,50 @@
+//! `etcdtap proxy`.
+
+mod address;
+mod flags;
+mod resolve;
+mod resolved;
+
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+pub use address::UpstreamUrl;
+pub use flags::ProxyFlags;
+pub use resolve::resolve;
+pub use resolved::{
+    ClientAuth, FilterArgs, Format, ListenerTls, Log, ProxyArgs, Route, UpstreamTls,
+};
+
+use super::settings::{self, Layers};
+use super::{Failure, diagnostics};
+
+/// Reads the settings of all places and runs the proxy until a signal.
+pub(super) fn run(command: &clap::Command, matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    diagnostics::start();
+    warn_of_slips(command);
+    let mut layers = Layers::new([
+        settings::from_flags(command, matches),
+        settings::from_environment(command, &super::environment),
+    ]);
+    if let Some(path) = layers.path("config")? {
+        layers.push_weaker(settings::from_file(&path)?);
+    }
+    let _args = resolve(&layers)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A variable with a slip in its name would be passed over in silence.
+fn warn_of_slips(command: &clap::Command) {
+    for (name, _) in std::env::vars_os() {
+        if let Some(meant) = name
+            .to_str()
+            .and_then(|name| settings::suspicious(command, name))
+        {
+            tracing::warn!(
+                "the environment variable {} is not known and ignored; did you mean {meant}?",
+                name.display()
+            );
+        }
+    }
+}
