@@ -9,7 +9,11 @@ pub fn sentence(error: &clap::Error) -> String {
         Some(ContextValue::Strings(texts)) => texts.first().cloned(),
         _ => None,
     };
-    let argument = text(ContextKind::InvalidArg);
+    // clap names an argument with its value: `--drain <DURATION>`.
+    let argument = text(ContextKind::InvalidArg).map(|argument| match argument.split_once(' ') {
+        Some((flag, _)) if flag.starts_with("--") => flag.to_owned(),
+        _ => argument,
+    });
     let value = text(ContextKind::InvalidValue);
     let meant = |kind| match text(kind) {
         Some(meant) => format!("; did you mean {meant}?"),

@@ -6,6 +6,9 @@ use std::ffi::OsString;
 
 use clap::Args;
 
+const FILTERS: &str =
+    "Filters (a call is logged if it passes all of them; repeat one for any of several)";
+
 const EXAMPLES: &str = "\
 Examples:
   Watch etcdctl work on a local etcd:
@@ -72,7 +75,7 @@ pub struct ProxyFlags {
     #[arg(
         long,
         value_name = "NAME",
-        help_heading = "Filters (repeatable; all that are given must match)"
+        help_heading = FILTERS
     )]
     method: Vec<OsString>,
 
@@ -80,7 +83,7 @@ pub struct ProxyFlags {
     #[arg(
         long,
         value_name = "VERB",
-        help_heading = "Filters (repeatable; all that are given must match)"
+        help_heading = FILTERS
     )]
     verb: Vec<OsString>,
 
@@ -88,7 +91,7 @@ pub struct ProxyFlags {
     #[arg(
         long,
         value_name = "NAME",
-        help_heading = "Filters (repeatable; all that are given must match)"
+        help_heading = FILTERS
     )]
     resource: Vec<OsString>,
 
@@ -96,7 +99,7 @@ pub struct ProxyFlags {
     #[arg(
         long,
         value_name = "NAME",
-        help_heading = "Filters (repeatable; all that are given must match)"
+        help_heading = FILTERS
     )]
     namespace: Vec<OsString>,
 
@@ -104,7 +107,7 @@ pub struct ProxyFlags {
     #[arg(
         long,
         value_name = "PREFIX",
-        help_heading = "Filters (repeatable; all that are given must match)"
+        help_heading = FILTERS
     )]
     key_prefix: Vec<OsString>,
 
@@ -112,13 +115,13 @@ pub struct ProxyFlags {
     #[arg(
         long,
         value_name = "DURATION",
-        help_heading = "Filters (repeatable; all that are given must match)"
+        help_heading = FILTERS
     )]
     min_duration: Option<OsString>,
 
     /// Log only what failed
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", help_heading = "Filters (repeatable; all that are given must match)")]
+          default_missing_value = "true", help_heading = FILTERS)]
     errors_only: Option<OsString>,
 
     /// The API server's --etcd-prefix [default: /registry]

@@ -19,15 +19,15 @@ type Texts = Option<Vec<Spanned<String>>>;
 #[serde(deny_unknown_fields, default)]
 struct File {
     routes: Option<Vec<Route>>,
-    log: Log,
-    filter: Filter,
+    log: Option<Log>,
+    filter: Option<Filter>,
     drain: Text,
     capture_bytes: Text,
     etcd_prefix: Text,
     descriptor_set: Text,
     threads: Text,
-    tls: Tls,
-    upstream_tls: UpstreamTls,
+    tls: Option<Tls>,
+    upstream_tls: Option<UpstreamTls>,
     pki: Text,
     summary: Text,
 }
@@ -113,40 +113,40 @@ struct Build {
 
 impl Build {
     fn file(&mut self, file: File) {
+        let log = file.log.unwrap_or_default();
+        let filter = file.filter.unwrap_or_default();
+        let tls = file.tls.unwrap_or_default();
+        let upstream_tls = file.upstream_tls.unwrap_or_default();
         for route in file.routes.into_iter().flatten() {
             self.text("listen", "routes.listen", Some(route.listen));
             self.text("upstream", "routes.upstream", Some(route.upstream));
         }
-        self.text("log", "log.format", file.log.format);
-        self.path("log-file", "log.file", file.log.file);
-        self.text("slow", "log.slow", file.log.slow);
-        self.texts("method", "filter.method", file.filter.method);
-        self.texts("verb", "filter.verb", file.filter.verb);
-        self.texts("resource", "filter.resource", file.filter.resource);
-        self.texts("namespace", "filter.namespace", file.filter.namespace);
-        self.texts("key-prefix", "filter.key_prefix", file.filter.key_prefix);
-        self.text(
-            "min-duration",
-            "filter.min_duration",
-            file.filter.min_duration,
-        );
-        self.text("errors-only", "filter.errors_only", file.filter.errors_only);
+        self.text("log", "log.format", log.format);
+        self.path("log-file", "log.file", log.file);
+        self.text("slow", "log.slow", log.slow);
+        self.texts("method", "filter.method", filter.method);
+        self.texts("verb", "filter.verb", filter.verb);
+        self.texts("resource", "filter.resource", filter.resource);
+        self.texts("namespace", "filter.namespace", filter.namespace);
+        self.texts("key-prefix", "filter.key_prefix", filter.key_prefix);
+        self.text("min-duration", "filter.min_duration", filter.min_duration);
+        self.text("errors-only", "filter.errors_only", filter.errors_only);
         self.text("drain", "drain", file.drain);
         self.text("capture-bytes", "capture_bytes", file.capture_bytes);
         self.text("etcd-prefix", "etcd_prefix", file.etcd_prefix);
         self.path("descriptor-set", "descriptor_set", file.descriptor_set);
         self.text("threads", "threads", file.threads);
-        self.path("tls-cert", "tls.cert", file.tls.cert);
-        self.path("tls-key", "tls.key", file.tls.key);
-        self.path("tls-client-ca", "tls.client_ca", file.tls.client_ca);
-        self.text("tls-client-auth", "tls.client_auth", file.tls.client_auth);
-        self.path("upstream-ca", "upstream_tls.ca", file.upstream_tls.ca);
-        self.path("upstream-cert", "upstream_tls.cert", file.upstream_tls.cert);
-        self.path("upstream-key", "upstream_tls.key", file.upstream_tls.key);
+        self.path("tls-cert", "tls.cert", tls.cert);
+        self.path("tls-key", "tls.key", tls.key);
+        self.path("tls-client-ca", "tls.client_ca", tls.client_ca);
+        self.text("tls-client-auth", "tls.client_auth", tls.client_auth);
+        self.path("upstream-ca", "upstream_tls.ca", upstream_tls.ca);
+        self.path("upstream-cert", "upstream_tls.cert", upstream_tls.cert);
+        self.path("upstream-key", "upstream_tls.key", upstream_tls.key);
         self.text(
             "upstream-server-name",
             "upstream_tls.server_name",
-            file.upstream_tls.server_name,
+            upstream_tls.server_name,
         );
         self.path("pki", "pki", file.pki);
         self.text("summary", "summary", file.summary);
@@ -213,6 +213,15 @@ fn describe(path: &Path, error: &Error) -> String {
         Error::NullIntoString { .. } => {
             "the value is missing; write one, or leave the key out".to_owned()
         }
+        Error::Unexpected { expected, .. } => {
+            let expected = match *expected {
+                "mapping start" | "mapping" => "keys with values",
+                "sequence start" | "sequence" => "a list, such as [one, two]",
+                "scalar" | "string scalar" => "a single value",
+                other => other,
+            };
+            format!("here should stand {expected}; docs/configuration.md shows a whole file")
+        }
         other => {
             let plain = other.render_with_formatter(&serde_saphyr::UserMessageFormatter);
             // The place stands in front already.
@@ -275,7 +284,7 @@ mod tests {
     fn an_empty_file_says_nothing() {
         assert_eq!(layer(""), Layer::default());
         assert_eq!(layer("# nothing yet\n"), Layer::default());
-        assert_eq!(layer("log:\n"), Layer::default());
+        assert_eq!(layer("log:\ndrain:\nroutes:\n"), Layer::default());
     }
 
     #[test]
