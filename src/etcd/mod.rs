@@ -1,5 +1,7 @@
 //! etcd: its schema, its methods, its calls and its watches.
 
+pub mod schema;
+
 mod call;
 pub mod dictionary;
 mod event;
