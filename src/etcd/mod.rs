@@ -1,5 +1,6 @@
 //! etcd: its schema, its methods, its calls and its watches.
 
+pub mod dictionary;
 pub mod schema;
 
 mod call;
