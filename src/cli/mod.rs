@@ -1,5 +1,7 @@
 //! The command line: one file a command.
 
+pub mod decode;
+pub mod demo;
 mod diagnostics;
 mod duration;
 mod failure;

@@ -1,11 +1,11 @@
 //! What the core tells the world, one event at a time.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Call, WatchNote};
-use crate::http2::{Both, ErrorCode, Offence, Settings, Side, StreamId};
-use crate::relay::Peers;
+use crate::http2::{Both, Offence, Side};
+use crate::relay::{Peers, SideReport};
 
 /// What the core tells the world.
 #[derive(Debug, Clone)]
@@ -67,48 +67,9 @@ pub struct ConnectionEnded {
     pub bytes: Both<u64>,
     /// Streams that the client opened.
     pub streams: u64,
-    /// What each side announced last, where it was HTTP/2.
-    pub settings: Both<Option<Settings>>,
-    /// PINGs that each side sent (acknowledgements not counted).
-    pub pings: Both<u64>,
-    /// Round trips of PINGs as seen at the tap: by the side that sent the PING.
-    pub ping_round_trips: Both<PingRoundTrips>,
-    /// The last GOAWAY of each side: last stream, code, debug text.
-    pub goaway: Both<Option<(StreamId, ErrorCode, Box<str>)>>,
-    /// RST_STREAM frames that each side sent.
-    pub resets: Both<Resets>,
-    /// How long each side, as sender, was stopped by flow control.
-    pub stalls: Both<FlowStalls>,
+    /// What each side did, where it was HTTP/2: SETTINGS, PINGs and their round
+    /// trips, GOAWAY, RST_STREAM, time stopped by flow control.
+    pub reports: Both<SideReport>,
     /// Whose end went first, where that is known.
     pub by: Option<Side>,
-}
-
-/// Round trips of PINGs, from the PING's passing to its acknowledgement's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PingRoundTrips {
-    /// How many were measured.
-    pub count: u64,
-    /// Their sum.
-    pub total: Duration,
-    /// The longest.
-    pub longest: Duration,
-}
-
-/// RST_STREAM frames of one side: how many, and the last code.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Resets {
-    /// How many.
-    pub count: u64,
-    /// The code of the last one.
-    pub last: Option<ErrorCode>,
-}
-
-/// Time that a sender spent with an exhausted window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FlowStalls {
-    /// How often a window was used up.
-    pub count: u64,
-    /// For how long in all, connection window and stream windows together
-    /// (overlapping stalls of several streams count once each).
-    pub total: Duration,
 }

@@ -1,16 +1,28 @@
 //! etcd: its schema, its methods, its calls and its watches.
 
+pub mod dictionary;
+pub mod schema;
+
 mod call;
+pub mod dictionary;
 mod event;
+mod message;
 mod method;
+mod open_call;
+mod plain_request;
+mod read;
+pub mod schema;
 mod session;
+mod tracker;
 mod watch;
+mod watch_stream;
+pub mod wire;
 
 pub use call::{
     Call, Compare, CompareTarget, Ending, Header, KeyValue, Op, RangeAsked, Request, Response,
     Status, Traffic, TxnAsked, Value,
 };
-pub use event::{ConnectionEnded, Event, FlowStalls, PingRoundTrips, Resets};
+pub use event::{ConnectionEnded, Event};
 pub use method::{Method, MethodName};
-pub use session::{Session, SessionOptions};
+pub use session::{DEFAULT_CAPTURE_BYTES, OPENING_TIMEOUT, Session, SessionOptions};
 pub use watch::{CancelCause, EventKind, WatchNote, Watched};

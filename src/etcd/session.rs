@@ -2,55 +2,181 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Event;
-use crate::http2::Side;
-use crate::relay::{EndOfBytes, Peers, Transmit};
+use super::dictionary::Dictionary;
+use super::event::ConnectionEnded;
+use super::tracker::Tracker;
+use crate::http1;
+use crate::http2::{Both, ErrorCode, Offence, Opening, Side, StreamId, sniff};
+use crate::relay::{self, EndOfBytes, Peers, Transmit};
 
 /// What the core of every connection shares.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
     /// Bytes kept of a message for reading (`--capture-bytes`).
     pub capture_bytes: usize,
+    /// What is known of methods that have no reader of their own.
+    pub dictionary: Dictionary,
 }
+
+/// The default of [`SessionOptions::capture_bytes`].
+pub const DEFAULT_CAPTURE_BYTES: usize = 64 * 1024;
+
+impl Default for SessionOptions {
+    fn default() -> SessionOptions {
+        SessionOptions {
+            capture_bytes: DEFAULT_CAPTURE_BYTES,
+            dictionary: Dictionary::built_in(),
+        }
+    }
+}
+
+/// How long a connection that began to speak may take to say what it speaks.
+pub const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The core of one relayed connection.
 ///
 /// Feed it with `handle_*`; after each call drain `poll_transmit` of the side
 /// that was heard, then `poll_event`, and arm a timer for `poll_timeout`.
+///
+/// - `handle_*` take in what happened: bytes, the end of a side, time.
+/// - `poll_transmit` gives what leaves. A connection is transparent: what leaves
+///   is what came, byte for byte, whether or not it could be read.
+/// - `poll_event` gives what was seen.
 #[derive(Debug)]
 pub struct Session {
+    peers: Arc<Peers>,
+    options: Arc<SessionOptions>,
+    opened: Instant,
+    protocol: Protocol,
     events: VecDeque<Event>,
+    bytes: Both<u64>,
     pass: usize,
+    deadline: Option<Instant>,
+    /// Whose bytes ended first, and how.
+    ended: Option<(Side, EndOfBytes)>,
+}
+
+#[derive(Debug)]
+enum Protocol {
+    /// The client's first bytes, as far as they came.
+    Undecided {
+        first: Vec<u8>,
+    },
+    Http2(Box<relay::Connection<Tracker>>),
+    Http1(Box<http1::Connection>),
+    /// Relayed without being read.
+    Opaque,
 }
 
 impl Session {
-    /// Both ends stand: a [`Event::ConnectionOpened`] is the first event.
-    pub fn new(peers: Arc<Peers>, _options: &Arc<SessionOptions>, now: Instant) -> Session {
+    /// Both ends stand: an [`Event::ConnectionOpened`] is the first event.
+    pub fn new(peers: Arc<Peers>, options: &Arc<SessionOptions>, now: Instant) -> Session {
         let mut events = VecDeque::new();
-        events.push_back(Event::ConnectionOpened { peers, at: now });
-        Session { events, pass: 0 }
+        events.push_back(Event::ConnectionOpened {
+            peers: Arc::clone(&peers),
+            at: now,
+        });
+        Session {
+            peers,
+            options: Arc::clone(options),
+            opened: now,
+            protocol: Protocol::Undecided { first: Vec::new() },
+            events,
+            bytes: Both::default(),
+            pass: 0,
+            deadline: None,
+            ended: None,
+        }
     }
 
     /// `from` sent `bytes`. What is decoded of them is known, and its events
     /// wait, before any of them is given out by [`Session::poll_transmit`].
-    pub fn handle_bytes(&mut self, _from: Side, bytes: &[u8], _now: Instant) {
+    pub fn handle_bytes(&mut self, from: Side, bytes: &[u8], now: Instant) {
         self.pass = bytes.len();
+        self.bytes[from] += bytes.len() as u64;
+        if bytes.is_empty() {
+            return;
+        }
+        if let Protocol::Undecided { .. } = self.protocol {
+            self.open(from, bytes, now);
+        } else {
+            self.read(from, bytes, now);
+        }
     }
 
     /// `from` will send no more.
-    pub fn handle_end(&mut self, _from: Side, _how: EndOfBytes, _now: Instant) {}
+    pub fn handle_end(&mut self, from: Side, how: EndOfBytes, now: Instant) {
+        if self.ended.is_none() {
+            self.ended = Some((from, how));
+        }
+        if how == EndOfBytes::Lost || from == Side::Server {
+            // Nothing can be answered any more. (A client that only closes its
+            // sending half still waits for answers.)
+            self.end_calls(from, now);
+        }
+    }
 
     /// Both ends are gone. Ends every open call, and gives the connection's
     /// summary as the last event. `how` says in words how it came.
-    pub fn finish(&mut self, _how: &str, _now: Instant) {}
+    pub fn finish(&mut self, how: &str, now: Instant) {
+        let by = self.ended.map(|(side, _)| side);
+        self.end_calls(by.unwrap_or(Side::Client), now);
+        let (user_agent, streams, reports) = match &mut self.protocol {
+            Protocol::Http2(connection) => (
+                connection.tap().user_agent.clone(),
+                connection.opened_streams(),
+                Both {
+                    client: connection.report(Side::Client),
+                    server: connection.report(Side::Server),
+                },
+            ),
+            _ => (None, 0, Both::default()),
+        };
+        self.events
+            .push_back(Event::ConnectionEnded(Box::new(ConnectionEnded {
+                peers: Arc::clone(&self.peers),
+                user_agent,
+                opened: self.opened,
+                ended: now,
+                how: how.into(),
+                bytes: self.bytes,
+                streams,
+                reports,
+                by,
+            })));
+        self.protocol = Protocol::Opaque;
+        self.deadline = None;
+    }
 
     /// The time of [`Session::poll_timeout`] has come.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        self.deadline = None;
+        let seconds = OPENING_TIMEOUT.as_secs();
+        match &mut self.protocol {
+            Protocol::Undecided { first } => {
+                let what = format!(
+                    "sent {} bytes that could begin HTTP/2 or HTTP/1.1, and no more for {seconds} s",
+                    first.len()
+                );
+                self.stop(unreadable(Side::Client, what), now);
+            }
+            Protocol::Http2(connection) if !connection.preface_seen() => {
+                let what = format!("sent no HTTP/2 preface for {seconds} s");
+                connection.stop(unreadable(Side::Client, what), now);
+                self.collect();
+            }
+            Protocol::Http2(_) | Protocol::Http1(_) | Protocol::Opaque => {}
+        }
+    }
 
-    /// The next bytes to send to the peer of `from`, all of which must leave
-    /// before the next bytes of `from` are handed in.
+    /// The next bytes to send to the peer of `from`, the side that was heard
+    /// last; all of them must leave before more of `from`'s are handed in.
     pub fn poll_transmit(&mut self, _from: Side) -> Option<Transmit> {
         match std::mem::take(&mut self.pass) {
             0 => None,
@@ -60,16 +186,155 @@ impl Session {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if event.is_none() && self.events.capacity() > EVENTS_KEPT {
+            // A burst's room is given back.
+            self.events = VecDeque::new();
+        }
+        event
     }
 
     /// When to call [`Session::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.deadline
     }
 
     /// Calls that have begun and not ended: what a drain waits for.
     pub fn open_calls(&self) -> usize {
-        0
+        match &self.protocol {
+            Protocol::Http2(connection) => connection.open_streams(),
+            Protocol::Http1(connection) => connection.open_requests(),
+            Protocol::Undecided { .. } | Protocol::Opaque => 0,
+        }
     }
+
+    /// Bytes while it is not known what the connection speaks.
+    fn open(&mut self, from: Side, bytes: &[u8], now: Instant) {
+        let Protocol::Undecided { first } = &mut self.protocol else {
+            return;
+        };
+        let mut began = Vec::new();
+        if from == Side::Client {
+            let before = first.len();
+            first.extend_from_slice(&bytes[..bytes.len().min(OPENING_KEPT)]);
+            let opening = sniff(first);
+            match opening {
+                Opening::Undecided => {
+                    self.deadline.get_or_insert(now + OPENING_TIMEOUT);
+                    return;
+                }
+                // What came before these bytes is read with them.
+                Opening::Http2 => began = first[..before].to_vec(),
+                Opening::Http1 => {
+                    began = first[..before].to_vec();
+                    self.protocol = Protocol::Http1(Box::default());
+                }
+                Opening::Tls => {
+                    let what = "speaks TLS to a plaintext listener";
+                    return self.stop(unreadable(from, what), now);
+                }
+                Opening::Other => {
+                    let what = "sent neither an HTTP/2 preface nor an HTTP/1.1 request first";
+                    return self.stop(unreadable(from, what), now);
+                }
+            }
+        } else {
+            // A gRPC server may send its SETTINGS before the preface has come.
+            began.clone_from(first);
+            self.deadline.get_or_insert(now + OPENING_TIMEOUT);
+        }
+        if let Protocol::Undecided { .. } = self.protocol {
+            let tracker = Tracker::new(Arc::clone(&self.peers), Arc::clone(&self.options));
+            self.protocol = Protocol::Http2(Box::new(relay::Connection::new(tracker)));
+        }
+        if !began.is_empty() {
+            self.read(Side::Client, &began, now);
+        }
+        self.read(from, bytes, now);
+    }
+
+    fn read(&mut self, from: Side, bytes: &[u8], now: Instant) {
+        match &mut self.protocol {
+            Protocol::Http2(connection) => {
+                connection.handle_bytes(from, bytes, now);
+                if self.deadline.is_some() && connection.preface_seen() {
+                    self.deadline = None;
+                }
+                self.collect();
+            }
+            Protocol::Http1(connection) => {
+                self.deadline = None;
+                let (peers, events) = (&self.peers, &mut self.events);
+                let read = connection.handle_bytes(from, bytes, now, |exchange| {
+                    events.push_back(Event::Http1 {
+                        peers: Arc::clone(peers),
+                        exchange: Box::new(exchange),
+                    });
+                });
+                if let Err(offence) = read {
+                    self.end_calls(offence.by, now);
+                    self.stop(offence, now);
+                }
+            }
+            Protocol::Undecided { .. } | Protocol::Opaque => {}
+        }
+    }
+
+    /// Takes over what the tracker has to tell.
+    fn collect(&mut self) {
+        if let Protocol::Http2(connection) = &mut self.protocol {
+            let told = &mut connection.tap().events;
+            self.events.append(told);
+            if told.capacity() > EVENTS_KEPT {
+                *told = VecDeque::new();
+            }
+        }
+    }
+
+    fn end_calls(&mut self, by: Side, now: Instant) {
+        match &mut self.protocol {
+            Protocol::Http2(connection) => {
+                connection.handle_loss(by, now);
+                self.collect();
+            }
+            Protocol::Http1(connection) => {
+                let (peers, events) = (&self.peers, &mut self.events);
+                connection.finish(now, |exchange| {
+                    events.push_back(Event::Http1 {
+                        peers: Arc::clone(peers),
+                        exchange: Box::new(exchange),
+                    });
+                });
+            }
+            Protocol::Undecided { .. } | Protocol::Opaque => {}
+        }
+    }
+
+    /// From here on the connection is relayed without being read.
+    fn stop(&mut self, offence: Offence, now: Instant) {
+        self.protocol = Protocol::Opaque;
+        self.deadline = None;
+        self.events.push_back(Event::TracingStopped {
+            peers: Arc::clone(&self.peers),
+            at: now,
+            offence,
+        });
+    }
+}
+
+/// Bytes of one read that are kept to tell what a connection speaks: more than
+/// [`sniff`] ever needs.
+const OPENING_KEPT: usize = 64;
+
+/// Room for events that stays allocated while a connection is idle.
+const EVENTS_KEPT: usize = 16;
+
+fn unreadable(by: Side, what: impl Into<std::borrow::Cow<'static, str>>) -> Offence {
+    Offence::new(
+        by,
+        ErrorCode::PROTOCOL_ERROR,
+        StreamId::CONNECTION,
+        "RFC 9113 section 3.4",
+        what,
+    )
 }

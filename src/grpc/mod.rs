@@ -1,5 +1,7 @@
 //! gRPC over HTTP/2: message framing, status and compression.
 
+mod message;
 mod status;
 
+pub use message::{Deframer, PREFIX_LEN, Part};
 pub use status::{Code, percent_decode};

@@ -15,12 +15,18 @@ impl Code {
     pub const UNKNOWN: Code = Code(2);
     /// The call's deadline passed.
     pub const DEADLINE_EXCEEDED: Code = Code(4);
+    /// The caller may not do that.
+    pub const PERMISSION_DENIED: Code = Code(7);
     /// A limit was reached (etcd: too many requests, no space).
     pub const RESOURCE_EXHAUSTED: Code = Code(8);
+    /// The server knows no such method.
+    pub const UNIMPLEMENTED: Code = Code(12);
     /// An invariant broke.
     pub const INTERNAL: Code = Code(13);
     /// The service cannot answer now (etcd: no leader, connection lost).
     pub const UNAVAILABLE: Code = Code(14);
+    /// The caller did not say who it is, or was not believed.
+    pub const UNAUTHENTICATED: Code = Code(16);
 
     /// Reads the `grpc-status` trailer: ASCII decimal.
     pub fn parse(value: &[u8]) -> Option<Code> {
@@ -62,9 +68,22 @@ impl Code {
             8 => Code::CANCELLED,
             // ENHANCE_YOUR_CALM
             11 => Code::RESOURCE_EXHAUSTED,
-            // INADEQUATE_SECURITY: PERMISSION_DENIED
-            12 => Code(7),
+            // INADEQUATE_SECURITY
+            12 => Code::PERMISSION_DENIED,
             _ => Code::INTERNAL,
+        }
+    }
+
+    /// The code that gRPC gives a response without `grpc-status`, by its HTTP
+    /// status ("HTTP to gRPC Status Code Mapping").
+    pub const fn from_http(status: u16) -> Code {
+        match status {
+            400 => Code::INTERNAL,
+            401 => Code::UNAUTHENTICATED,
+            403 => Code::PERMISSION_DENIED,
+            404 => Code::UNIMPLEMENTED,
+            429 | 502 | 503 | 504 => Code::UNAVAILABLE,
+            _ => Code::UNKNOWN,
         }
     }
 }

@@ -1,1 +1,14 @@
-//! See the map in `lib.rs`.
+//! Kubernetes' view of etcd: registry keys and stored objects.
+//!
+//! Nothing here reads a socket or a clock, and nothing here keeps or shows the
+//! contents of an object beyond its envelope and its metadata.
+
+mod builtin;
+#[cfg(test)]
+mod fixtures;
+pub mod key;
+pub mod meta;
+pub mod object;
+pub mod outline;
+pub mod value;
+mod wire;

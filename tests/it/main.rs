@@ -1,2 +1,7 @@
-#[test]
-fn placeholder() {}
+//! The integration tests: one binary, a module a theme.
+
+#![allow(clippy::unwrap_used)]
+
+mod live;
+mod captures;
+mod pcap;

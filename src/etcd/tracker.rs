@@ -1,0 +1,453 @@
+//! Turns the streams of a connection into calls and watch notes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Event;
+use super::call::{Ending, Header, Request, Response};
+use super::dictionary::Fields;
+use super::message::{Aim, Destination, Message, budget};
+use super::method::{Method, MethodName};
+use super::open_call::{Encoding, Kind, MOST_KEEPALIVES, OpenCall};
+use super::plain_request::PlainRequest;
+use super::read::{RequestReader, ResponseReader, WatchRequestReader, WatchResponseReader};
+use super::session::SessionOptions;
+use super::watch_stream::Origin;
+use crate::grpc::{Code, Part, percent_decode};
+use crate::http2::{Offence, Side, StreamId};
+use crate::relay::{Peers, StreamEnd, Tap};
+
+/// Turns the streams of a connection into calls and watch notes.
+#[derive(Debug)]
+pub(super) struct Tracker {
+    pub peers: Arc<Peers>,
+    options: Arc<SessionOptions>,
+    pub events: VecDeque<Event>,
+    /// The `user-agent` seen last: nearly always the connection's only one.
+    pub user_agent: Option<Arc<str>>,
+    /// The request head at hand. Header blocks come whole, so there is one.
+    head: Head,
+    /// A message that is of no use at the moment, for the next one.
+    spare: Option<Box<Message>>,
+}
+
+/// What is kept of a request's header fields until the block is whole.
+#[derive(Debug, Default)]
+struct Head {
+    method: Vec<u8>,
+    path: Vec<u8>,
+    grpc: bool,
+    encoding: Encoding,
+    user_agent: Option<Arc<str>>,
+}
+
+/// A stream as the tracker knows it.
+#[derive(Debug)]
+pub(super) enum Stream {
+    /// Its header block is at hand.
+    Opening(StreamId, Instant),
+    /// A gRPC call.
+    Call(Box<OpenCall>),
+    /// An HTTP request that is no gRPC call (`/health`, `/metrics`).
+    Plain(Box<PlainRequest>),
+}
+
+/// Longest `:path` that is kept.
+const MAX_PATH: usize = 1024;
+
+impl Tracker {
+    pub fn new(peers: Arc<Peers>, options: Arc<SessionOptions>) -> Tracker {
+        Tracker {
+            peers,
+            options,
+            events: VecDeque::new(),
+            user_agent: None,
+            head: Head::default(),
+            spare: None,
+        }
+    }
+
+    /// The shared text of a user agent.
+    fn intern(&mut self, value: &[u8]) -> Arc<str> {
+        match &self.user_agent {
+            Some(known) if known.as_bytes() == value => Arc::clone(known),
+            _ => {
+                let fresh: Arc<str> = String::from_utf8_lossy(value).into();
+                self.user_agent = Some(Arc::clone(&fresh));
+                fresh
+            }
+        }
+    }
+
+    fn begin_message(&mut self, call: &mut OpenCall, from: Side, compressed: bool, length: u32) {
+        let direction = &call.directions[from];
+        let (encoding, before) = (direction.encoding, direction.traffic.messages);
+        let capture = self.options.capture_bytes;
+        let readable = !compressed || encoding == Encoding::Gzip;
+        let (root, aim) = match (from, call.method) {
+            _ if !readable => (0, Aim::Nothing),
+            (Side::Client, Method::Watch) => (
+                WatchRequestReader::ROOT,
+                Aim::WatchRequest(WatchRequestReader::new(budget(capture))),
+            ),
+            (Side::Server, Method::Watch) => (
+                WatchResponseReader::ROOT,
+                Aim::WatchResponse(WatchResponseReader::new(capture)),
+            ),
+            // Only the first message of a stream that we know by its
+            // descriptor at best: the rest repeats it (a snapshot's parts).
+            (_, Method::Other) if before > 0 => (0, Aim::Nothing),
+            (_, Method::Other) => (
+                0,
+                Aim::Capture {
+                    bytes: Vec::new(),
+                    bound: capture,
+                },
+            ),
+            (Side::Client, method) => match RequestReader::root(method) {
+                Some(root) => (root, Aim::Request(RequestReader::new(budget(capture)))),
+                None => (0, Aim::Nothing),
+            },
+            (Side::Server, method) => match ResponseReader::root(method) {
+                Some(root) => (root, Aim::Response(ResponseReader::new(budget(capture)))),
+                None => (0, Aim::Nothing),
+            },
+        };
+        if readable {
+            call.begin_message(from);
+        }
+        let mut message = self
+            .spare
+            .take()
+            .unwrap_or_else(|| Box::new(Message::new()));
+        message.begin(root, aim, length, compressed && readable);
+        call.directions[from].message = Some(message);
+    }
+
+    fn push_message(&mut self, call: &mut OpenCall, from: Side, body: &[u8], now: Instant) {
+        let direction = &mut call.directions[from];
+        direction.traffic.bytes += body.len() as u64;
+        let Some(mut message) = direction.message.take() else {
+            return;
+        };
+        self.with_destination(call, u64::from(message.length), now, |destination| {
+            message.push(body, destination);
+        });
+        call.directions[from].message = Some(message);
+    }
+
+    fn end_message(&mut self, call: &mut OpenCall, from: Side, now: Instant) {
+        let direction = &mut call.directions[from];
+        direction.traffic.messages += 1;
+        let Some(mut message) = direction.message.take() else {
+            return;
+        };
+        let length = u64::from(message.length);
+        self.with_destination(call, length, now, |destination| message.end(destination));
+        if from == Side::Server {
+            call.answered = Some(now);
+        }
+        match std::mem::replace(&mut message.aim, Aim::Nothing) {
+            Aim::WatchRequest(reader) => {
+                if let Kind::Watch(watches) = &mut call.kind {
+                    watches.asked(reader.asked, now);
+                }
+            }
+            Aim::WatchResponse(reader) => {
+                call.header = Some(reader.seen.header);
+                let origin = self.origin(call);
+                if let Kind::Watch(watches) = &mut call.kind {
+                    let events = &mut self.events;
+                    watches.answered(&reader.seen, length, &origin, now, &mut |event| {
+                        events.push_back(event);
+                    });
+                }
+            }
+            Aim::Request(_) => {
+                if let Kind::KeepAlive(waiting) = &mut call.kind
+                    && waiting.len() < MOST_KEEPALIVES
+                {
+                    waiting.push_back((now, std::mem::take(&mut call.request), length));
+                }
+            }
+            Aim::Response(_) => {
+                if let Some(call) = call.finish_keepalive(&self.peers, length, now) {
+                    self.events.push_back(Event::Call(call));
+                }
+            }
+            Aim::Capture { bytes, .. } => self.read_by_name(call, from, &bytes),
+            Aim::Nothing => {}
+        }
+        self.spare = Some(message);
+    }
+
+    /// Reads a message of a method that has no reader of its own.
+    fn read_by_name(&mut self, call: &mut OpenCall, from: Side, bytes: &[u8]) {
+        let dictionary = &self.options.dictionary;
+        let Some(shape) = dictionary.method(&call.name.service, &call.name.method) else {
+            return;
+        };
+        match from {
+            Side::Client => {
+                let fields = dictionary.facts(&shape.input, bytes);
+                let Fields {
+                    key,
+                    range_end,
+                    revision,
+                    name,
+                    user,
+                    role,
+                    ..
+                } = fields;
+                call.request = Request::Named {
+                    key,
+                    range_end,
+                    revision,
+                    name: name.or(user).or(role),
+                };
+            }
+            Side::Server => {
+                let fields = dictionary.facts(&shape.output, bytes);
+                if let Some(header) = fields.header {
+                    call.header = Some(Header {
+                        cluster_id: header.cluster_id,
+                        member_id: header.member_id,
+                        revision: header.revision,
+                        raft_term: header.raft_term,
+                    });
+                }
+                call.response = Response::Named {
+                    count: fields.count,
+                };
+                if !fields.client_urls.is_empty() {
+                    self.events.push_back(Event::MembersAdvertise {
+                        peers: Arc::clone(&self.peers),
+                        client_urls: fields.client_urls,
+                    });
+                }
+            }
+        }
+    }
+
+    fn origin(&self, call: &OpenCall) -> Origin {
+        Origin {
+            peers: Arc::clone(&self.peers),
+            stream: call.id,
+            user_agent: call.user_agent.clone(),
+        }
+    }
+
+    /// Runs `read` with the places of `call` that a message's fields go to.
+    fn with_destination(
+        &mut self,
+        call: &mut OpenCall,
+        length: u64,
+        now: Instant,
+        read: impl FnOnce(&mut Destination<'_, &mut EventTeller<'_>>),
+    ) {
+        let (peers, events) = (&self.peers, &mut self.events);
+        let (stream, user_agent) = (call.id, &call.user_agent);
+        let mut on_event = |seen: &_, kind, kv, prev_kv| {
+            let origin = Origin {
+                peers: Arc::clone(peers),
+                stream,
+                user_agent: user_agent.clone(),
+            };
+            events.push_back(origin.event(seen, length, now, (kind, kv, prev_kv)));
+        };
+        read(&mut Destination {
+            request: &mut call.request,
+            response: &mut call.response,
+            header: &mut call.header,
+            on_event: &mut on_event,
+        });
+    }
+
+    fn finish(&mut self, call: &mut OpenCall, ending: Ending, now: Instant) {
+        if call.over {
+            return;
+        }
+        for side in [Side::Client, Side::Server] {
+            // A message that was cut is of no more use.
+            call.directions[side].message = None;
+        }
+        let origin = self.origin(call);
+        if let Kind::Watch(watches) = &mut call.kind {
+            let events = &mut self.events;
+            watches.ended(&origin, now, &mut |event| events.push_back(event));
+        }
+        let finished = call.finish(&self.peers, ending, now);
+        self.events.push_back(Event::Call(finished));
+    }
+
+    fn finish_plain(&mut self, plain: &mut PlainRequest, now: Instant) {
+        if let Some(exchange) = plain.finish(now) {
+            self.events.push_back(Event::Http1 {
+                peers: Arc::clone(&self.peers),
+                exchange: Box::new(exchange),
+            });
+        }
+    }
+}
+
+/// Takes a watch event as it is whole.
+type EventTeller<'a> =
+    dyn FnMut(&super::read::WatchSeen, super::watch::EventKind, super::call::KeyValue, bool) + 'a;
+
+impl Tap for Tracker {
+    type Stream = Stream;
+
+    fn opened(&mut self, id: StreamId, now: Instant) -> Stream {
+        let head = &mut self.head;
+        head.method.clear();
+        head.path.clear();
+        head.grpc = false;
+        head.encoding = Encoding::Identity;
+        head.user_agent = None;
+        Stream::Opening(id, now)
+    }
+
+    fn field(&mut self, from: Side, stream: &mut Stream, name: &[u8], value: &[u8]) {
+        match (stream, from) {
+            (Stream::Opening(..), Side::Client) => match name {
+                b":method" => self.head.method.extend(value.iter().take(32)),
+                b":path" => self.head.path.extend(value.iter().take(MAX_PATH)),
+                b"content-type" => self.head.grpc = value.starts_with(b"application/grpc"),
+                b"grpc-encoding" => self.head.encoding = Encoding::of(value),
+                b"user-agent" => {
+                    let user_agent = self.intern(value);
+                    self.head.user_agent = Some(user_agent);
+                }
+                _ => {}
+            },
+            (Stream::Call(call), Side::Server) => match name {
+                b":status" => call.http_status = ascii_number(value),
+                b"grpc-encoding" => call.directions.server.encoding = Encoding::of(value),
+                b"grpc-status" => call.code = Some(Code::parse(value).unwrap_or(Code::UNKNOWN)),
+                b"grpc-message" if !value.is_empty() => {
+                    call.message = Some(percent_decode(value).into());
+                }
+                _ => {}
+            },
+            (Stream::Plain(plain), Side::Server) if name == b":status" => {
+                plain.answered(ascii_number(value));
+            }
+            _ => {}
+        }
+    }
+
+    fn headers(&mut self, from: Side, stream: &mut Stream, end_stream: bool, now: Instant) {
+        match stream {
+            Stream::Opening(id, started) => {
+                let (id, started) = (*id, *started);
+                let head = &mut self.head;
+                *stream = if head.grpc {
+                    let (method, name) = MethodName::parse(&head.path);
+                    let mut call = OpenCall::new(id, method, name, started);
+                    call.user_agent = head.user_agent.take();
+                    call.directions.client.encoding = head.encoding;
+                    Stream::Call(Box::new(call))
+                } else {
+                    Stream::Plain(Box::new(PlainRequest::new(
+                        &head.method,
+                        &head.path,
+                        head.user_agent.take(),
+                        started,
+                    )))
+                };
+            }
+            Stream::Call(call) if from == Side::Server => {
+                call.first_byte.get_or_insert(now);
+                if end_stream {
+                    self.finish(call, Ending::Trailers, now);
+                }
+            }
+            Stream::Plain(plain) if from == Side::Server => {
+                plain.first_byte(now);
+                if end_stream {
+                    self.finish_plain(plain, now);
+                }
+            }
+            Stream::Call(_) | Stream::Plain(_) => {}
+        }
+    }
+
+    fn data(
+        &mut self,
+        from: Side,
+        stream: &mut Stream,
+        chunk: &[u8],
+        end_stream: bool,
+        now: Instant,
+    ) {
+        match stream {
+            Stream::Opening(..) => {}
+            Stream::Call(call) => {
+                if call.over {
+                    return;
+                }
+                let mut input = chunk;
+                while let Some(part) = call.directions[from].deframer.next(&mut input) {
+                    match part {
+                        Part::Start { compressed, length } => {
+                            self.begin_message(call, from, compressed, length);
+                        }
+                        Part::Body(body) => self.push_message(call, from, body, now),
+                        Part::End => self.end_message(call, from, now),
+                    }
+                }
+                if end_stream && from == Side::Server {
+                    // gRPC ends with trailers; a server that ends with DATA
+                    // says nothing of how it went.
+                    self.finish(call, Ending::NoTrailers, now);
+                }
+            }
+            Stream::Plain(plain) => {
+                plain.body(from, chunk.len());
+                if end_stream && from == Side::Server {
+                    self.finish_plain(plain, now);
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, stream: Stream, how: StreamEnd, now: Instant) {
+        match stream {
+            Stream::Opening(..) => {}
+            Stream::Call(mut call) => {
+                let ending = match how {
+                    StreamEnd::Complete => Ending::NoTrailers,
+                    StreamEnd::Reset { by, code } => Ending::Reset { by, code },
+                    StreamEnd::ConnectionLost { by } => Ending::ConnectionLost { by },
+                    StreamEnd::TracingStopped => Ending::TracingStopped,
+                };
+                self.finish(&mut call, ending, now);
+            }
+            Stream::Plain(mut plain) => self.finish_plain(&mut plain, now),
+        }
+    }
+
+    fn stopped(&mut self, offence: Offence, now: Instant) {
+        self.spare = None;
+        self.events.push_back(Event::TracingStopped {
+            peers: Arc::clone(&self.peers),
+            at: now,
+            offence,
+        });
+    }
+}
+
+impl Encoding {
+    fn of(value: &[u8]) -> Encoding {
+        match value {
+            b"identity" => Encoding::Identity,
+            b"gzip" => Encoding::Gzip,
+            _ => Encoding::Other,
+        }
+    }
+}
+
+fn ascii_number(value: &[u8]) -> Option<u16> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}

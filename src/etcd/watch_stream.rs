@@ -1,0 +1,203 @@
+//! The watches of one Watch stream: who asked for what, and what became of it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Event;
+use super::call::KeyValue;
+use super::read::{WatchAsked, WatchCreate, WatchSeen};
+use super::watch::{CancelCause, EventKind, WatchNote, Watched};
+use crate::http2::StreamId;
+use crate::relay::Peers;
+
+/// The watches of one Watch stream.
+#[derive(Debug, Default)]
+pub(super) struct WatchStream {
+    /// Creations that etcd has not answered, in the order of asking: it answers
+    /// in that order, and clientv3 relies on it.
+    asked: VecDeque<(Box<WatchCreate>, Instant)>,
+    /// By watch id, ascending: etcd hands them out so, and a stream of an API
+    /// server has one.
+    live: Vec<Live>,
+}
+
+#[derive(Debug)]
+struct Live {
+    id: i64,
+    key: Box<[u8]>,
+    range_end: Box<[u8]>,
+    events: u64,
+    cancel_requested: bool,
+}
+
+/// Creations that wait for their answer, at most; beyond it they are forgotten.
+const MOST_ASKED: usize = 65_536;
+
+/// Where a note comes from.
+#[derive(Clone)]
+pub(super) struct Origin {
+    pub peers: Arc<Peers>,
+    pub stream: StreamId,
+    pub user_agent: Option<Arc<str>>,
+}
+
+impl Origin {
+    fn note(&self, seen: &WatchSeen, bytes: u64, at: Instant, watched: Watched) -> Event {
+        Event::Watch(Box::new(WatchNote {
+            peers: Arc::clone(&self.peers),
+            stream: self.stream,
+            user_agent: self.user_agent.clone(),
+            at,
+            watch_id: seen.watch_id,
+            cluster_id: seen.header.cluster_id,
+            revision: seen.header.revision,
+            message_bytes: bytes,
+            watched,
+        }))
+    }
+
+    /// The note of one event.
+    pub fn event(
+        &self,
+        seen: &WatchSeen,
+        bytes: u64,
+        at: Instant,
+        (kind, kv, prev_kv): (EventKind, KeyValue, bool),
+    ) -> Event {
+        self.note(seen, bytes, at, Watched::Event { kind, kv, prev_kv })
+    }
+}
+
+impl WatchStream {
+    /// The client asked for something.
+    pub fn asked(&mut self, asked: WatchAsked, now: Instant) {
+        if let Some(create) = asked.create
+            && self.asked.len() < MOST_ASKED
+        {
+            self.asked.push_back((create, now));
+        }
+        if let Some(id) = asked.cancel
+            && let Ok(at) = self.find(id)
+        {
+            self.live[at].cancel_requested = true;
+        }
+    }
+
+    /// A WatchResponse is whole; its events were told before.
+    pub fn answered(
+        &mut self,
+        seen: &WatchSeen,
+        bytes: u64,
+        origin: &Origin,
+        now: Instant,
+        on_event: &mut impl FnMut(Event),
+    ) {
+        if seen.events > 0
+            && let Ok(at) = self.find(seen.watch_id)
+        {
+            self.live[at].events += seen.events;
+        }
+        if seen.created {
+            let (create, asked) = match self.asked.pop_front() {
+                Some((create, asked)) => (*create, Some(asked)),
+                None => (WatchCreate::default(), None),
+            };
+            if self.asked.is_empty() {
+                self.asked = VecDeque::new();
+            }
+            if seen.canceled {
+                let watched = self.canceled(seen, Some(create));
+                on_event(origin.note(seen, bytes, now, watched));
+                return;
+            }
+            self.insert(Live {
+                id: seen.watch_id,
+                key: create.key.clone(),
+                range_end: create.range_end.clone(),
+                events: 0,
+                cancel_requested: false,
+            });
+            let watched = Watched::Created {
+                asked,
+                key: create.key,
+                range_end: create.range_end,
+                start_revision: create.start_revision,
+                progress_notify: create.progress_notify,
+                prev_kv: create.prev_kv,
+            };
+            on_event(origin.note(seen, bytes, now, watched));
+        } else if seen.canceled {
+            let watched = self.canceled(seen, None);
+            on_event(origin.note(seen, bytes, now, watched));
+        } else if seen.events == 0 {
+            on_event(origin.note(seen, bytes, now, Watched::Progress));
+        }
+    }
+
+    /// The stream is over, and its watches with it.
+    pub fn ended(&mut self, origin: &Origin, now: Instant, on_event: &mut impl FnMut(Event)) {
+        for live in std::mem::take(&mut self.live) {
+            let seen = WatchSeen {
+                watch_id: live.id,
+                ..WatchSeen::default()
+            };
+            let watched = Watched::Canceled {
+                cause: CancelCause::StreamEnded,
+                reason: None,
+                key: live.key,
+                range_end: live.range_end,
+                events: live.events,
+            };
+            on_event(origin.note(&seen, 0, now, watched));
+        }
+    }
+
+    fn canceled(&mut self, seen: &WatchSeen, refused: Option<WatchCreate>) -> Watched {
+        let reason = (!seen.cancel_reason.is_empty())
+            .then(|| String::from_utf8_lossy(&seen.cancel_reason).into());
+        let live = match self.find(seen.watch_id) {
+            Ok(at) if refused.is_none() => Some(self.live.remove(at)),
+            _ => None,
+        };
+        let requested = live.as_ref().is_some_and(|live| live.cancel_requested);
+        let cause = match (&refused, seen.compact_revision) {
+            (_, compact_revision) if compact_revision > 0 => {
+                CancelCause::Compacted { compact_revision }
+            }
+            (Some(_), _) => CancelCause::Refused,
+            (None, _) if requested => CancelCause::Requested,
+            (None, _) => CancelCause::Server,
+        };
+        let (key, range_end, events) = match (live, refused) {
+            (Some(live), _) => (live.key, live.range_end, live.events),
+            (None, Some(create)) => (create.key, create.range_end, 0),
+            (None, None) => Default::default(),
+        };
+        Watched::Canceled {
+            cause,
+            reason,
+            key,
+            range_end,
+            events,
+        }
+    }
+
+    fn find(&self, id: i64) -> Result<usize, usize> {
+        self.live.binary_search_by_key(&id, |live| live.id)
+    }
+
+    fn insert(&mut self, live: Live) {
+        match self.find(live.id) {
+            // The client chose an id again that it had not seen end.
+            Ok(at) => self.live[at] = live,
+            Err(at) => {
+                if self.live.is_empty() {
+                    // Nearly every stream has one watch: no room for more yet.
+                    self.live.reserve_exact(1);
+                }
+                self.live.insert(at, live);
+            }
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! The requests and answers of an HTTP/1.1 connection (RFC 9112).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::body::Body;
+use super::exchange::{Exchange, target_without_query};
+use crate::http2::{Both, ErrorCode, Offence, Side, StreamId};
+
+/// Longest head (request or status line with fields) that is followed.
+pub const MAX_HEAD: usize = 64 * 1024;
+
+/// Requests that wait for their answer on one connection, at most.
+const MAX_PIPELINED: usize = 1024;
+
+/// Most header fields of a head.
+const MAX_FIELDS: usize = 128;
+
+/// Follows one HTTP/1.1 connection.
+#[derive(Debug)]
+pub struct Connection {
+    sides: Both<Reading>,
+    /// Requests whose answers are not whole, oldest first.
+    waiting: VecDeque<Exchange>,
+    /// After an upgrade or CONNECT the rest is not HTTP/1.1.
+    tunnel: bool,
+}
+
+#[derive(Debug)]
+enum Reading {
+    Head(Vec<u8>),
+    Body(Body),
+}
+
+impl Default for Reading {
+    fn default() -> Reading {
+        Reading::Head(Vec::new())
+    }
+}
+
+impl Default for Connection {
+    fn default() -> Connection {
+        Connection::new()
+    }
+}
+
+impl Connection {
+    /// A connection of which nothing has been seen.
+    pub fn new() -> Connection {
+        Connection {
+            sides: Both::default(),
+            waiting: VecDeque::new(),
+            tunnel: false,
+        }
+    }
+
+    /// Reads what `from` sent; each finished exchange is given to `on_exchange`.
+    ///
+    /// # Errors
+    /// When the bytes are no HTTP/1.1 that can be followed.
+    pub fn handle_bytes(
+        &mut self,
+        from: Side,
+        bytes: &[u8],
+        now: Instant,
+        mut on_exchange: impl FnMut(Exchange),
+    ) -> Result<(), Offence> {
+        let mut input = bytes;
+        while !input.is_empty() && !self.tunnel {
+            match &mut self.sides[from] {
+                Reading::Head(head) => {
+                    let Some(len) = whole_head(head, &mut input) else {
+                        if head.len() > MAX_HEAD {
+                            return Err(offence(
+                                from,
+                                format!("sent an HTTP/1.1 head of more than {MAX_HEAD} bytes"),
+                            ));
+                        }
+                        return Ok(());
+                    };
+                    let head = std::mem::take(head);
+                    let body = match from {
+                        Side::Client => self.request(&head[..len], now)?,
+                        Side::Server => self.answer(&head[..len], now)?,
+                    };
+                    self.sides[from] = Reading::Body(body);
+                }
+                Reading::Body(body) => {
+                    let content = body
+                        .take(&mut input)
+                        .map_err(|_| offence(from, "sent a chunk size that is no number"))?;
+                    let exchange = match from {
+                        Side::Client => self.waiting.back_mut(),
+                        Side::Server => self.waiting.front_mut(),
+                    };
+                    if let Some(exchange) = exchange {
+                        match from {
+                            Side::Client => exchange.request_bytes += content,
+                            Side::Server => exchange.response_bytes += content,
+                        }
+                    }
+                }
+            }
+            if matches!(&self.sides[from], Reading::Body(body) if body.is_done()) {
+                self.sides[from] = Reading::default();
+                if from == Side::Server {
+                    self.answered(now, &mut on_exchange);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The connection is over: what waits is given as it stands.
+    pub fn finish(&mut self, now: Instant, mut on_exchange: impl FnMut(Exchange)) {
+        for mut exchange in self.waiting.drain(..) {
+            exchange.ended = now;
+            on_exchange(exchange);
+        }
+    }
+
+    /// Requests that wait for their answer.
+    pub fn open_requests(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn answered(&mut self, now: Instant, on_exchange: &mut impl FnMut(Exchange)) {
+        // An interim answer (1xx) leaves its request waiting.
+        if self.waiting.front().is_some_and(|e| e.status.is_none()) {
+            return;
+        }
+        if let Some(mut exchange) = self.waiting.pop_front() {
+            exchange.ended = now;
+            on_exchange(exchange);
+        }
+    }
+
+    fn request(&mut self, head: &[u8], now: Instant) -> Result<Body, Offence> {
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut request = httparse::Request::new(&mut fields);
+        match request.parse(head) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Ok(httparse::Status::Partial) => {
+                return Err(offence(Side::Client, "sent a request head that is cut"));
+            }
+            Err(error) => {
+                return Err(offence(
+                    Side::Client,
+                    format!("sent a request head that is no HTTP/1.1: {error}"),
+                ));
+            }
+        }
+        if self.waiting.len() == MAX_PIPELINED {
+            return Err(offence(
+                Side::Client,
+                format!("sent more than {MAX_PIPELINED} requests without waiting for an answer"),
+            ));
+        }
+        let user_agent = field(request.headers, "user-agent")
+            .map(|value| Arc::from(String::from_utf8_lossy(value)));
+        self.waiting.push_back(Exchange {
+            protocol: protocol(request.version),
+            started: now,
+            first_byte: None,
+            ended: now,
+            method: request.method.unwrap_or_default().into(),
+            target: target_without_query(request.path.unwrap_or_default().as_bytes()),
+            user_agent,
+            status: None,
+            request_bytes: 0,
+            response_bytes: 0,
+        });
+        // Without either field a request has no body (RFC 9112, section 6.3).
+        Ok(body_of(request.headers).unwrap_or(Body::Length(0)))
+    }
+
+    fn answer(&mut self, head: &[u8], now: Instant) -> Result<Body, Offence> {
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut response = httparse::Response::new(&mut fields);
+        match response.parse(head) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Ok(httparse::Status::Partial) => {
+                return Err(offence(Side::Server, "sent an answer's head that is cut"));
+            }
+            Err(error) => {
+                return Err(offence(
+                    Side::Server,
+                    format!("sent an answer's head that is no HTTP/1.1: {error}"),
+                ));
+            }
+        }
+        let status = response.code.unwrap_or_default();
+        let Some(exchange) = self.waiting.front_mut() else {
+            // An answer before any request: a time-out's 408, say.
+            return Ok(body_of(response.headers).unwrap_or(Body::UntilClose));
+        };
+        exchange.first_byte.get_or_insert(now);
+        let connect = &*exchange.method == "CONNECT" && (200..300).contains(&status);
+        if status == 101 || connect {
+            exchange.status = Some(status);
+            self.tunnel = true;
+            return Ok(Body::UntilClose);
+        }
+        if status < 200 {
+            return Ok(Body::Length(0));
+        }
+        exchange.status = Some(status);
+        if &*exchange.method == "HEAD" || status == 204 || status == 304 {
+            return Ok(Body::Length(0));
+        }
+        Ok(body_of(response.headers).unwrap_or(Body::UntilClose))
+    }
+}
+
+/// Moves bytes from `input` to `head` until the empty line; gives the head's
+/// length then. Empty lines before a request are allowed (RFC 9112, section
+/// 2.2).
+fn whole_head(head: &mut Vec<u8>, input: &mut &[u8]) -> Option<usize> {
+    while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
+        head.extend_from_slice(&input[..=end]);
+        *input = &input[end + 1..];
+        let begun = head.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
+        if begun && (head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n")) {
+            return Some(head.len());
+        }
+        if head.len() > MAX_HEAD {
+            return None;
+        }
+    }
+    head.extend_from_slice(input);
+    *input = &[];
+    None
+}
+
+fn body_of(fields: &[httparse::Header<'_>]) -> Option<Body> {
+    if let Some(coding) = field(fields, "transfer-encoding") {
+        let last = coding.rsplit(|byte| *byte == b',').next().unwrap_or(coding);
+        if last.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+            return Some(Body::chunked());
+        }
+        return Some(Body::UntilClose);
+    }
+    let length = field(fields, "content-length")?;
+    std::str::from_utf8(length.trim_ascii())
+        .ok()?
+        .parse()
+        .ok()
+        .map(Body::Length)
+}
+
+fn field<'a>(fields: &[httparse::Header<'a>], name: &str) -> Option<&'a [u8]> {
+    fields
+        .iter()
+        .find(|field| field.name.eq_ignore_ascii_case(name))
+        .map(|field| field.value)
+}
+
+fn protocol(version: Option<u8>) -> &'static str {
+    match version {
+        Some(0) => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+fn offence(by: Side, what: impl Into<std::borrow::Cow<'static, str>>) -> Offence {
+    Offence::new(
+        by,
+        ErrorCode::PROTOCOL_ERROR,
+        StreamId::CONNECTION,
+        "RFC 9112",
+        what,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(client: &[u8], server: &[u8], step: usize) -> Result<Vec<Exchange>, Offence> {
+        let now = Instant::now();
+        let (mut connection, mut out) = (Connection::new(), Vec::new());
+        for chunk in client.chunks(step) {
+            connection.handle_bytes(Side::Client, chunk, now, |e| out.push(e))?;
+        }
+        for chunk in server.chunks(step) {
+            connection.handle_bytes(Side::Server, chunk, now, |e| out.push(e))?;
+        }
+        connection.finish(now, |e| out.push(e));
+        Ok(out)
+    }
+
+    #[test]
+    fn requests_and_answers_pair_up_however_they_are_cut() {
+        let client = b"GET /health?x=secret HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe\r\n\r\n\
+            POST /v3/kv/range HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n{  }\
+            HEAD /version HTTP/1.1\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n";
+        let server = b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"health\":\"true\"}\
+            HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n\
+            HTTP/1.1 200 OK\r\nContent-Length: 44\r\n\r\n\
+            HTTP/1.1 200 OK\r\n\r\nuntil the close";
+        for step in [1, 2, 3, 7, 64, 1000] {
+            let out = run(client, server, step).expect("well-formed");
+            let facts: Vec<_> = out
+                .iter()
+                .map(|e| {
+                    (
+                        &*e.method,
+                        &*e.target,
+                        e.status,
+                        e.request_bytes,
+                        e.response_bytes,
+                    )
+                })
+                .collect();
+            assert_eq!(
+                facts,
+                [
+                    ("GET", "/health", Some(200), 0, 17),
+                    ("POST", "/v3/kv/range", Some(400), 4, 3),
+                    ("HEAD", "/version", Some(200), 0, 0),
+                    ("GET", "/metrics", Some(200), 0, 15),
+                ],
+                "in steps of {step}"
+            );
+            assert_eq!(out[0].user_agent.as_deref(), Some("kube-probe"));
+        }
+    }
+
+    #[test]
+    fn garbage_is_an_offence_and_names_who() {
+        let offence = run(b"GET /\x01\x02 HTTP/9.9\r\n\r\n", b"", 100).expect_err("garbage");
+        assert_eq!(offence.by, Side::Client);
+        let endless = vec![b'a'; MAX_HEAD + 10];
+        let offence = run(&endless, b"", 1000).expect_err("too long");
+        assert!(offence.to_string().contains("65536"), "{offence}");
+    }
+
+    #[test]
+    fn an_unanswered_request_is_told_at_the_end() {
+        let out = run(b"GET /health HTTP/1.1\r\n\r\n", b"", 100).expect("well-formed");
+        assert_eq!(out.len(), 1);
+        assert_eq!(out[0].status, None);
+    }
+}

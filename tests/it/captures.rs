@@ -1,0 +1,281 @@
+//! The real captures through the core: bytes out equal bytes in however they
+//! are split, and what was decoded is what the captures' README counts.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use etcdtap::etcd::{
+    Call, CompareTarget, Event, Method, Op, Request, Session, SessionOptions, Watched,
+};
+use etcdtap::http2::Side;
+use etcdtap::relay::{ConnectionId, EndOfBytes, Peers, Transmit};
+
+use crate::pcap::{self, Connection};
+
+/// What is counted over a whole capture.
+#[derive(Debug, Default)]
+struct Seen {
+    connections: usize,
+    streams: u64,
+    by_method: BTreeMap<String, u64>,
+    watch_streams: u64,
+    watches_created: u64,
+    watch_events: u64,
+    progress: u64,
+    offences: Vec<String>,
+    txn_request_bytes: Vec<u64>,
+    range_response_bytes: Vec<u64>,
+    txn_shapes: BTreeMap<&'static str, u64>,
+    range_shapes: BTreeMap<&'static str, u64>,
+    pings: [u64; 2],
+    bytes: [u64; 2],
+    errors: u64,
+}
+
+/// A small generator of our own, so that a run can be repeated by its seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}
+
+/// How a connection's bytes are cut before they reach the core.
+#[derive(Clone, Copy)]
+enum Cut {
+    AsCaptured,
+    Randomly(u64),
+    ByteByByte,
+}
+
+fn run(connection: &Connection, number: u64, cut: Cut, seen: &mut Seen) {
+    let options = Arc::new(SessionOptions::default());
+    let listener: SocketAddr = connection.server;
+    let peers = Arc::new(Peers {
+        id: ConnectionId(number),
+        client: connection.client,
+        listener,
+        upstream: connection.server.to_string().into(),
+        tls: None,
+    });
+    let start = Instant::now();
+    let mut session = Session::new(peers, &options, start);
+    let mut random = match cut {
+        Cut::Randomly(seed) => Random(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+        _ => Random(1),
+    };
+    let (mut end, mut out) = (start, Vec::new());
+    for segment in &connection.segments {
+        let now = start + segment.at;
+        end = now;
+        let mut rest = &segment.bytes[..];
+        while !rest.is_empty() {
+            let n = match cut {
+                Cut::AsCaptured => rest.len(),
+                Cut::ByteByByte => 1,
+                Cut::Randomly(_) => {
+                    let bound = [3, 30, 3000][random.below(3)];
+                    (1 + random.below(bound)).min(rest.len())
+                }
+            };
+            let (chunk, later) = rest.split_at(n);
+            rest = later;
+            session.handle_bytes(segment.side, chunk, now);
+            out.clear();
+            while let Some(transmit) = session.poll_transmit(segment.side) {
+                match transmit {
+                    Transmit::AsCame(range) => out.extend_from_slice(&chunk[range]),
+                    other => panic!("nothing was armed, and yet {other:?}"),
+                }
+            }
+            assert_eq!(out, chunk, "bytes out equal bytes in");
+            while let Some(event) = session.poll_event() {
+                count(event, seen);
+            }
+        }
+    }
+    session.handle_end(Side::Client, EndOfBytes::Closed, end);
+    session.finish("the capture ended", end);
+    while let Some(event) = session.poll_event() {
+        count(event, seen);
+    }
+}
+
+fn count(event: Event, seen: &mut Seen) {
+    match event {
+        Event::Call(call) => count_call(&call, seen),
+        Event::Watch(note) => match note.watched {
+            Watched::Created { asked, .. } => {
+                assert!(asked.is_some(), "the request was seen");
+                seen.watches_created += 1;
+            }
+            Watched::Event { kv, .. } => {
+                assert!(!kv.key.is_empty() && kv.mod_revision > 0);
+                seen.watch_events += 1;
+            }
+            Watched::Progress => seen.progress += 1,
+            Watched::Canceled { .. } => {}
+        },
+        Event::TracingStopped { offence, .. } => seen.offences.push(offence.to_string()),
+        Event::ConnectionEnded(ended) => {
+            seen.connections += 1;
+            seen.streams += ended.streams;
+            for (i, side) in [Side::Client, Side::Server].into_iter().enumerate() {
+                seen.pings[i] += ended.reports[side].pings;
+                seen.bytes[i] += ended.bytes[side];
+            }
+        }
+        Event::ConnectionOpened { .. } | Event::Http1 { .. } | Event::MembersAdvertise { .. } => {}
+    }
+}
+
+fn count_call(call: &Call, seen: &mut Seen) {
+    *seen.by_method.entry(call.name.to_string()).or_default() += 1;
+    let finished = call.status.code == etcdtap::grpc::Code::OK;
+    match (&call.request, call.method) {
+        (_, Method::Watch) => seen.watch_streams += 1,
+        (Request::Txn(txn), _) => {
+            seen.errors += u64::from(!finished);
+            seen.txn_request_bytes.push(call.sent.bytes);
+            let guarded = matches!(&txn.compares[..], [compare] if compare.target == CompareTarget::ModRevision);
+            let shape = match (guarded, &txn.success[..], &txn.failure[..]) {
+                (true, [Op::Put { .. }], [Op::Range(_)]) => "if mod then put else range",
+                (true, [Op::Put { .. }], []) => "if mod then put",
+                (true, [Op::DeleteRange { .. }], [Op::Range(_)]) => "if mod then delete else range",
+                _ => "other",
+            };
+            *seen.txn_shapes.entry(shape).or_default() += 1;
+        }
+        (Request::Range(range), _) => {
+            seen.errors += u64::from(!finished);
+            seen.range_response_bytes.push(call.received.bytes);
+            // The README's rows overlap: a Range with a revision is also a page.
+            let shape = if range.count_only {
+                "count only"
+            } else if range.range_end.is_empty() {
+                "one key"
+            } else if range.limit > 0 {
+                "prefix with limit"
+            } else {
+                "prefix"
+            };
+            *seen.range_shapes.entry(shape).or_default() += 1;
+            if range.revision > 0 {
+                *seen.range_shapes.entry("with revision").or_default() += 1;
+            }
+        }
+        _ => {}
+    }
+}
+
+fn read(capture: &[Connection], cut: Cut) -> Seen {
+    let mut seen = Seen::default();
+    for (number, connection) in capture.iter().enumerate() {
+        run(connection, number as u64 + 1, cut, &mut seen);
+    }
+    seen.txn_request_bytes.sort_unstable();
+    seen.range_response_bytes.sort_unstable();
+    seen
+}
+
+/// min, median, p95 and max.
+fn spread(sorted: &[u64]) -> [u64; 4] {
+    let n = sorted.len();
+    let median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+    [sorted[0], median, sorted[n * 95 / 100], sorted[n - 1]]
+}
+
+fn methods(seen: &Seen, method: &str) -> u64 {
+    seen.by_method.get(method).copied().unwrap_or_default()
+}
+
+fn first_capture_is_as_counted(seen: &Seen) {
+    assert_eq!(seen.offences, Vec::<String>::new());
+    assert_eq!((seen.connections, seen.streams), (77, 3597));
+    assert_eq!(methods(seen, "etcdserverpb.KV/Txn"), 1784);
+    assert_eq!(methods(seen, "etcdserverpb.KV/Range"), 1741);
+    assert_eq!(methods(seen, "etcdserverpb.Maintenance/Status"), 3);
+    assert_eq!(methods(seen, "etcdserverpb.Lease/LeaseGrant"), 1);
+    assert_eq!((seen.watch_streams, seen.watches_created), (68, 68));
+    assert_eq!(seen.watch_events, 1866);
+    assert_eq!(spread(&seen.txn_request_bytes), [93, 1605, 7324, 933_612]);
+    assert_eq!(
+        spread(&seen.range_response_bytes),
+        [28, 1733, 7825, 2_336_873]
+    );
+    assert_eq!(seen.pings, [3710, 3424]);
+    let shapes: Vec<_> = seen.txn_shapes.iter().map(|(k, n)| (*k, *n)).collect();
+    assert_eq!(
+        shapes,
+        [
+            ("if mod then delete else range", 435),
+            ("if mod then put", 508),
+            ("if mod then put else range", 841),
+        ]
+    );
+    assert_eq!(seen.range_shapes["one key"], 1375);
+    assert_eq!(seen.range_shapes["count only"], 111);
+    assert_eq!(seen.range_shapes["with revision"], 7);
+}
+
+fn second_capture_is_as_counted(seen: &Seen) {
+    assert_eq!(seen.offences, Vec::<String>::new());
+    assert_eq!((seen.connections, seen.streams), (20, 2514));
+    assert_eq!(methods(seen, "etcdserverpb.KV/Txn"), 1612);
+    assert_eq!(methods(seen, "etcdserverpb.KV/Range"), 883);
+    assert_eq!(methods(seen, "etcdserverpb.Maintenance/Status"), 4);
+    assert_eq!(methods(seen, "etcdserverpb.Lease/LeaseGrant"), 1);
+    assert_eq!((seen.watch_streams, seen.watches_created), (14, 14));
+    assert_eq!(seen.watch_events, 1612);
+    assert_eq!(spread(&seen.txn_request_bytes), [92, 1840, 7503, 933_612]);
+    assert_eq!(
+        spread(&seen.range_response_bytes),
+        [27, 2197, 7392, 933_610]
+    );
+    assert_eq!(seen.pings, [2564, 2510]);
+    let shapes: Vec<_> = seen.txn_shapes.iter().map(|(k, n)| (*k, *n)).collect();
+    assert_eq!(
+        shapes,
+        [
+            ("if mod then delete else range", 383),
+            ("if mod then put", 437),
+            ("if mod then put else range", 792),
+        ]
+    );
+    assert_eq!(seen.range_shapes["one key"], 870);
+}
+
+#[test]
+fn api_server_1_20_as_captured() {
+    first_capture_is_as_counted(&read(&pcap::APISERVER_1_20, Cut::AsCaptured));
+}
+
+#[test]
+fn api_server_1_20_cut_at_random() {
+    for seed in [1, 2, 3] {
+        first_capture_is_as_counted(&read(&pcap::APISERVER_1_20, Cut::Randomly(seed)));
+    }
+}
+
+#[test]
+fn api_server_0_36_as_captured() {
+    second_capture_is_as_counted(&read(&pcap::APISERVER_0_36, Cut::AsCaptured));
+}
+
+#[test]
+fn api_server_0_36_cut_at_random() {
+    for seed in [4, 5, 6] {
+        second_capture_is_as_counted(&read(&pcap::APISERVER_0_36, Cut::Randomly(seed)));
+    }
+}
+
+#[test]
+fn api_server_0_36_byte_by_byte() {
+    second_capture_is_as_counted(&read(&pcap::APISERVER_0_36, Cut::ByteByByte));
+}
