@@ -2,6 +2,5 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod live;
 mod captures;
 mod pcap;

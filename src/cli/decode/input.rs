@@ -170,7 +170,15 @@ fn dense(text: &[u8]) -> Vec<u8> {
 }
 
 fn hex(text: &[u8]) -> Result<Vec<u8>, String> {
-    let text = dense(text);
+    let mut text = dense(text);
+    // `etcdctl --hex` writes \x6b\x38.
+    if text.chunks(4).all(|escape| escape.starts_with(b"\\x")) {
+        text = text
+            .chunks(4)
+            .flat_map(|escape| &escape[2..])
+            .copied()
+            .collect();
+    }
     let digits = text.strip_prefix(b"0x").unwrap_or(&text);
     decoded(HEXLOWER_PERMISSIVE.decode(digits))
 }
@@ -229,7 +237,11 @@ mod tests {
         let mut with_newline = POD.to_vec();
         with_newline.push(b'\n');
         assert_eq!(json(&read(&with_newline)), bare);
-        for text in [HEXLOWER.encode(POD), BASE64.encode(POD)] {
+        let escaped = POD
+            .iter()
+            .map(|byte| format!("\\x{byte:02x}"))
+            .collect::<String>();
+        for text in [HEXLOWER.encode(POD), BASE64.encode(POD), escaped] {
             let input = read(text.as_bytes());
             assert_eq!(json(&input), bare);
             assert_eq!(input.notes.len(), 1);
