@@ -1,8 +1,5 @@
 //! etcd: its schema, its methods, its calls and its watches.
 
-pub mod dictionary;
-pub mod schema;
-
 mod call;
 pub mod dictionary;
 mod event;
