@@ -4,17 +4,16 @@ mod address;
 mod flags;
 mod resolve;
 mod resolved;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-pub use address::UpstreamUrl;
 pub use flags::ProxyFlags;
 pub use resolve::resolve;
-pub use resolved::{
-    ClientAuth, FilterArgs, Format, ListenerTls, Log, ProxyArgs, Route, UpstreamTls,
-};
+pub use resolved::{FilterArgs, Format, Log, ProxyArgs, Route};
 
 use super::settings::{self, Layers};
 use super::{Failure, diagnostics};

@@ -2,21 +2,18 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::address::{parse_listen, parse_upstream};
-use super::resolved::{
-    ClientAuth, FilterArgs, Format, ListenerTls, Log, ProxyArgs, Route, UpstreamTls,
-};
+use super::address::{parse_listen, reaches};
+use super::resolved::{FilterArgs, Format, Log, ProxyArgs, Route};
 use crate::cli::Failure;
 use crate::cli::duration::parse_duration;
 use crate::cli::nearest::nearest;
 use crate::cli::settings::{Given, Layers};
 use crate::cli::size::parse_size;
+use crate::net::{
+    BindError, ClientAuth, KeyPair, ListenerTls, Pki, ProxyConfig, Upstream, UpstreamTls,
+};
 
-/// How long calls may go on after the first signal.
-pub const DEFAULT_DRAIN: Duration = Duration::from_secs(5);
 /// Bytes of a message that are kept.
 pub const DEFAULT_CAPTURE_BYTES: usize = 64 << 10;
 /// The API server's own default.
@@ -29,29 +26,16 @@ pub const DEFAULT_ETCD_PREFIX: &str = "/registry";
 pub fn resolve(given: &Layers) -> Result<ProxyArgs, Failure> {
     let routes = routes(given)?;
     let any_https = routes.iter().any(|route| route.upstream.tls);
-    let pki = given.path("pki")?;
-    if let Some(dir) = &pki
-        && !dir.is_dir()
-    {
-        return Err(refuse(
-            given,
-            "pki",
-            &format!(
-                "{} is no folder; name kubeadm's, which is /etc/kubernetes/pki",
-                dir.display()
-            ),
-        ));
-    }
-    let pki = pki.as_deref().map(Pki::new);
+    let pki = pki(given)?;
     Ok(ProxyArgs {
-        tls: listener_tls(given, pki.as_ref())?,
+        listener_tls: listener_tls(given, pki.as_ref())?,
         upstream_tls: upstream_tls(given, pki.as_ref(), any_https)?,
         routes,
         log: log(given)?,
         filter: filter(given)?,
         drain: given
             .parse("drain", parse_duration)?
-            .unwrap_or(DEFAULT_DRAIN),
+            .unwrap_or(ProxyConfig::DRAIN),
         capture_bytes: given
             .parse("capture-bytes", parse_capture)?
             .unwrap_or(DEFAULT_CAPTURE_BYTES),
@@ -112,11 +96,14 @@ fn routes(given: &Layers) -> Result<Vec<Route>, Failure> {
                 other.listen
             )));
         }
-        let upstream = to.parse(parse_upstream)?;
+        let upstream = to.parse(|text| Upstream::parse(text).map_err(|error| error.to_string()))?;
         routes.push(Route { listen, upstream });
     }
     for (to, route) in upstream.iter().zip(&routes) {
-        if let Some(own) = routes.iter().find(|own| route.upstream.reaches(own.listen)) {
+        if let Some(own) = routes
+            .iter()
+            .find(|own| reaches(&route.upstream, own.listen))
+        {
             return Err(to.wrong(&format!(
                 "{} is where etcdtap itself listens ({}), which would be a loop; name etcd's address",
                 route.upstream, own.listen
@@ -175,30 +162,32 @@ fn filter(given: &Layers) -> Result<FilterArgs, Failure> {
     })
 }
 
-/// kubeadm's layout.
-struct Pki {
-    etcd_ca: PathBuf,
-    server: (PathBuf, PathBuf),
-    client: (PathBuf, PathBuf),
+/// The certificates of kubeadm's layout, where a folder was given.
+fn pki(given: &Layers) -> Result<Option<Pki>, Failure> {
+    let Some(dir) = given.path("pki")? else {
+        return Ok(None);
+    };
+    if !dir.is_dir() {
+        let dir = dir.display();
+        let why = format!("{dir} is no folder; name kubeadm's, which is /etc/kubernetes/pki");
+        return Err(refuse(given, "pki", &why));
+    }
+    Ok(Some(Pki::from_dir(&dir)?))
 }
 
-impl Pki {
-    fn new(dir: &Path) -> Pki {
-        Pki {
-            etcd_ca: dir.join("etcd/ca.crt"),
-            server: (dir.join("etcd/server.crt"), dir.join("etcd/server.key")),
-            client: (
-                dir.join("apiserver-etcd-client.crt"),
-                dir.join("apiserver-etcd-client.key"),
-            ),
+impl From<BindError> for Failure {
+    fn from(error: BindError) -> Failure {
+        match error.is_configuration() {
+            true => Failure::asked(error.to_string()),
+            false => Failure::failed(error.to_string()),
         }
     }
 }
 
 /// A certificate and its key, which make sense only together.
-fn pair(given: &Layers, cert: &str, key: &str) -> Result<Option<(PathBuf, PathBuf)>, Failure> {
+fn pair(given: &Layers, cert: &str, key: &str) -> Result<Option<KeyPair>, Failure> {
     match (given.path(cert)?, given.path(key)?) {
-        (Some(cert), Some(key)) => Ok(Some((cert, key))),
+        (Some(cert), Some(key)) => Ok(Some(KeyPair { cert, key })),
         (None, None) => Ok(None),
         (Some(_), None) => Err(refuse(
             given,
@@ -217,9 +206,9 @@ fn listener_tls(given: &Layers, pki: Option<&Pki>) -> Result<Option<ListenerTls>
     let own_pair = pair(given, "tls-cert", "tls-key")?;
     let own_ca = given.path("tls-client-ca")?;
     let mode = given.parse("tls-client-auth", parse_client_auth)?;
-    let Some((cert, key)) = own_pair.or_else(|| pki.map(|pki| pki.server.clone())) else {
+    let Some(identity) = own_pair.or_else(|| pki.map(|pki| pki.listener.identity.clone())) else {
         for flag in ["tls-client-ca", "tls-client-auth"] {
-            if given.one(flag).is_some() && mode != Some(Mode::None) {
+            if given.one(flag).is_some() && mode != Some(ClientAuth::None) {
                 return Err(refuse(
                     given,
                     flag,
@@ -229,37 +218,39 @@ fn listener_tls(given: &Layers, pki: Option<&Pki>) -> Result<Option<ListenerTls>
         }
         return Ok(None);
     };
-    let clients = match (mode, own_ca) {
-        (Some(Mode::None), Some(_)) => {
+    if mode == Some(ClientAuth::None) && own_ca.is_some() {
+        return Err(refuse(
+            given,
+            "tls-client-ca",
+            "it would not be used, as --tls-client-auth is none; leave one of them out",
+        ));
+    }
+    let client_ca = own_ca.or_else(|| pki.and_then(|pki| pki.listener.client_ca.clone()));
+    let client_auth = match (mode, &client_ca) {
+        (Some(ClientAuth::Require | ClientAuth::Optional), None) => {
             return Err(refuse(
                 given,
-                "tls-client-ca",
-                "it would not be used, as --tls-client-auth is none; leave one of them out",
+                "tls-client-auth",
+                "clients' certificates are checked against an authority; \
+                 add --tls-client-ca FILE, or --pki",
             ));
         }
-        (Some(Mode::None), None) => ClientAuth::None,
-        (mode, ca) => match (mode, ca.or_else(|| pki.map(|pki| pki.etcd_ca.clone()))) {
-            (None, None) => ClientAuth::None,
-            (Some(_), None) => {
-                return Err(refuse(
-                    given,
-                    "tls-client-auth",
-                    "clients' certificates are checked against an authority; \
-                     add --tls-client-ca FILE, or --pki",
-                ));
-            }
-            (Some(Mode::Optional), Some(ca)) => ClientAuth::Optional(ca),
-            (_, Some(ca)) => ClientAuth::Required(ca),
-        },
+        (Some(mode), _) => mode,
+        (None, Some(_)) => ClientAuth::Require,
+        (None, None) => ClientAuth::None,
     };
-    Ok(Some(ListenerTls { cert, key, clients }))
+    Ok(Some(ListenerTls {
+        identity,
+        client_ca,
+        client_auth,
+    }))
 }
 
 fn upstream_tls(
     given: &Layers,
     pki: Option<&Pki>,
     any_https: bool,
-) -> Result<Option<UpstreamTls>, Failure> {
+) -> Result<UpstreamTls, Failure> {
     const FLAGS: [&str; 4] = [
         "upstream-ca",
         "upstream-cert",
@@ -274,12 +265,12 @@ fn upstream_tls(
                 flag,
                 "no upstream speaks TLS; write its URL as https://, or leave this out",
             )),
-            None => Ok(None),
+            None => Ok(UpstreamTls::default()),
         };
     }
     let Some(ca) = given
         .path("upstream-ca")?
-        .or_else(|| pki.map(|pki| pki.etcd_ca.clone()))
+        .or_else(|| pki.and_then(|pki| pki.upstream.ca.clone()))
     else {
         let https: Option<&Given> = given
             .all("upstream")
@@ -296,18 +287,11 @@ fn upstream_tls(
         "" => Err("the name is empty; write the name that etcd's certificate carries".to_owned()),
         text => Ok(text.to_owned()),
     })?;
-    Ok(Some(UpstreamTls {
-        ca,
-        client: own_pair.or_else(|| pki.map(|pki| pki.client.clone())),
+    Ok(UpstreamTls {
+        ca: Some(ca),
+        identity: own_pair.or_else(|| pki.and_then(|pki| pki.upstream.identity.clone())),
         server_name,
-    }))
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Require,
-    Optional,
-    None,
+    })
 }
 
 /// Reads one word out of a list of known ones.
@@ -328,13 +312,13 @@ fn word<T: Copy>(text: &str, known: &[(&str, T)]) -> Result<T, String> {
     })
 }
 
-fn parse_client_auth(text: &str) -> Result<Mode, String> {
+fn parse_client_auth(text: &str) -> Result<ClientAuth, String> {
     word(
         text,
         &[
-            ("require", Mode::Require),
-            ("optional", Mode::Optional),
-            ("none", Mode::None),
+            ("require", ClientAuth::Require),
+            ("optional", ClientAuth::Optional),
+            ("none", ClientAuth::None),
         ],
     )
 }

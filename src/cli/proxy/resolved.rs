@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::address::UpstreamUrl;
+use crate::net::{ListenerTls, Upstream, UpstreamTls};
 
 /// What `etcdtap proxy` was asked for, read and found consistent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +26,10 @@ pub struct ProxyArgs {
     pub descriptor_set: Option<PathBuf>,
     /// Worker threads; `None` for one a core.
     pub threads: Option<NonZeroUsize>,
-    /// TLS towards the clients.
-    pub tls: Option<ListenerTls>,
-    /// TLS towards etcd; present whenever an upstream is `https`.
-    pub upstream_tls: Option<UpstreamTls>,
+    /// TLS towards the clients; `None` for plain text.
+    pub listener_tls: Option<ListenerTls>,
+    /// TLS towards the upstreams that are `https`.
+    pub upstream_tls: UpstreamTls,
     /// Print the summary table at the end.
     pub summary: bool,
 }
@@ -40,7 +40,7 @@ pub struct Route {
     /// Where to listen.
     pub listen: SocketAddr,
     /// The etcd behind it.
-    pub upstream: UpstreamUrl,
+    pub upstream: Upstream,
 }
 
 /// The call log.
@@ -82,37 +82,4 @@ pub struct FilterArgs {
     pub min_duration: Option<Duration>,
     /// Only what failed.
     pub errors_only: bool,
-}
-
-/// TLS towards the clients.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenerTls {
-    /// The certificate that is shown.
-    pub cert: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
-    /// What is asked of clients.
-    pub clients: ClientAuth,
-}
-
-/// What is asked of clients.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// No certificate.
-    None,
-    /// A certificate may be shown; it must be signed by this authority.
-    Optional(PathBuf),
-    /// A certificate signed by this authority must be shown.
-    Required(PathBuf),
-}
-
-/// TLS towards etcd.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// The authority that signs etcd's certificate.
-    pub ca: PathBuf,
-    /// Certificate and key to show.
-    pub client: Option<(PathBuf, PathBuf)>,
-    /// The name to expect; `None` for the URL's host.
-    pub server_name: Option<String>,
 }

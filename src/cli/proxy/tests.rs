@@ -79,8 +79,14 @@ fn a_route_is_enough() {
 #[test]
 fn routes_are_paired_in_order() {
     let args = resolved(&[
-        "--listen", "127.0.0.1:1", "--listen", "127.0.0.1:2",
-        "--upstream", "http://a:1", "--upstream", "http://b:2",
+        "--listen",
+        "127.0.0.1:1",
+        "--listen",
+        "127.0.0.1:2",
+        "--upstream",
+        "http://a:1",
+        "--upstream",
+        "http://b:2",
     ])
     .unwrap();
     let routes: Vec<String> = args
@@ -108,18 +114,38 @@ fn routes_that_make_no_sense_are_refused() {
             "--upstream: there is no --listen for it; add one, such as --listen 127.0.0.1:2381",
         ),
         (
-            &["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:2", "--upstream", "http://a:1"],
+            &[
+                "--listen",
+                "127.0.0.1:1",
+                "--listen",
+                "127.0.0.1:2",
+                "--upstream",
+                "http://a:1",
+            ],
             "2 listen and 1 upstream: they are paired in order, so give as many of one as of the \
              other (first ones: --listen and --upstream)",
         ),
         (
-            &["--listen", "127.0.0.1:1", "--upstream", "http://a:1",
-              "--listen", "0.0.0.0:1", "--upstream", "http://b:1"],
+            &[
+                "--listen",
+                "127.0.0.1:1",
+                "--upstream",
+                "http://a:1",
+                "--listen",
+                "0.0.0.0:1",
+                "--upstream",
+                "http://b:1",
+            ],
             "--listen: 0.0.0.0:1 is taken by the listener on 127.0.0.1:1 of this same command; \
              give every listener its own port",
         ),
         (
-            &["--listen", "127.0.0.1:2379", "--upstream", "http://localhost:2379"],
+            &[
+                "--listen",
+                "127.0.0.1:2379",
+                "--upstream",
+                "http://localhost:2379",
+            ],
             "--upstream: http://localhost:2379 is where etcdtap itself listens (127.0.0.1:2379), \
              which would be a loop; name etcd's address",
         ),
@@ -131,18 +157,66 @@ fn routes_that_make_no_sense_are_refused() {
 #[test]
 fn values_that_make_no_sense_are_refused() {
     for (flag, value, sentence) in [
-        ("--drain", "5", "--drain: \"5\" has a number without a unit; write a duration such as 250us, 100ms, 5s or 1m30s"),
-        ("--slow", "fast", "--slow: \"fast\" is no duration; write a duration such as 250us, 100ms, 5s or 1m30s"),
-        ("--capture-bytes", "64K", "--capture-bytes: \"64K\" has the unit \"K\", which is unknown; write a number of bytes such as 65536, 64KiB or 1MiB"),
-        ("--capture-bytes", "2GiB", "--capture-bytes: \"2GiB\" is more than 1GiB; write less, such as 64KiB"),
-        ("--log", "jsn", "--log: \"jsn\" is not known; did you mean json?"),
-        ("--log", "xml", "--log: \"xml\" is not known; write pretty, json or off"),
-        ("--threads", "0", "--threads: \"0\" is no number of threads; write one from 1 to 1024"),
-        ("--etcd-prefix", "/", "--etcd-prefix: \"/\" is no prefix; write the API server's --etcd-prefix, such as /registry"),
-        ("--verb", "", "--verb: the value is empty; write one, or leave the filter out"),
-        ("--log-file", "", "--log-file: the path is empty; name a file or leave the setting out"),
-        ("--pki", "/nonexistent", "--pki: /nonexistent is no folder; name kubeadm's, which is /etc/kubernetes/pki"),
-        ("--tls-client-auth", "always", "--tls-client-auth: \"always\" is not known; write require, optional or none"),
+        (
+            "--drain",
+            "5",
+            "--drain: \"5\" has a number without a unit; write a duration such as 250us, 100ms, 5s or 1m30s",
+        ),
+        (
+            "--slow",
+            "fast",
+            "--slow: \"fast\" is no duration; write a duration such as 250us, 100ms, 5s or 1m30s",
+        ),
+        (
+            "--capture-bytes",
+            "64K",
+            "--capture-bytes: \"64K\" has the unit \"K\", which is unknown; write a number of bytes such as 65536, 64KiB or 1MiB",
+        ),
+        (
+            "--capture-bytes",
+            "2GiB",
+            "--capture-bytes: \"2GiB\" is more than 1GiB; write less, such as 64KiB",
+        ),
+        (
+            "--log",
+            "jsn",
+            "--log: \"jsn\" is not known; did you mean json?",
+        ),
+        (
+            "--log",
+            "xml",
+            "--log: \"xml\" is not known; write pretty, json or off",
+        ),
+        (
+            "--threads",
+            "0",
+            "--threads: \"0\" is no number of threads; write one from 1 to 1024",
+        ),
+        (
+            "--etcd-prefix",
+            "/",
+            "--etcd-prefix: \"/\" is no prefix; write the API server's --etcd-prefix, such as /registry",
+        ),
+        (
+            "--verb",
+            "",
+            "--verb: the value is empty; write one, or leave the filter out",
+        ),
+        (
+            "--log-file",
+            "",
+            "--log-file: the path is empty; name a file or leave the setting out",
+        ),
+        (
+            "--pki",
+            "/nonexistent",
+            "--pki: /nonexistent is no folder; name kubeadm's, which is /etc/kubernetes/pki",
+        ),
+        (
+            "--tls-client-auth",
+            "always",
+            "--tls-client-auth: \"always\" is not known; write require, optional or none",
+        ),
     ] {
         assert_eq!(refused(&ROUTE, &[flag, value]), sentence);
     }
@@ -151,18 +225,82 @@ fn values_that_make_no_sense_are_refused() {
 #[test]
 fn combinations_that_make_no_sense_are_refused() {
     for (route, more, sentence) in [
-        (ROUTE, &["--tls-cert", "a"][..], "--tls-cert: a certificate needs its private key; add --tls-key FILE"),
-        (ROUTE, &["--tls-key", "a"], "--tls-key: a private key needs its certificate; add --tls-cert FILE"),
-        (ROUTE, &["--tls-client-ca", "a"], "--tls-client-ca: clients show certificates only over TLS; add --tls-cert and --tls-key, or --pki"),
-        (ROUTE, &["--tls-client-auth", "optional"], "--tls-client-auth: clients show certificates only over TLS; add --tls-cert and --tls-key, or --pki"),
-        (ROUTE, &["--tls-cert", "a", "--tls-key", "b", "--tls-client-auth", "require"], "--tls-client-auth: clients' certificates are checked against an authority; add --tls-client-ca FILE, or --pki"),
-        (ROUTE, &["--tls-cert", "a", "--tls-key", "b", "--tls-client-auth", "none", "--tls-client-ca", "c"], "--tls-client-ca: it would not be used, as --tls-client-auth is none; leave one of them out"),
-        (HTTPS, &[], "--upstream: etcd's certificate is checked against an authority; add --upstream-ca FILE, or --pki"),
-        (HTTPS, &["--upstream-ca", "a", "--upstream-cert", "b"], "--upstream-cert: a certificate needs its private key; add --upstream-key FILE"),
-        (HTTPS, &["--upstream-ca", "a", "--upstream-key", "b"], "--upstream-key: a private key needs its certificate; add --upstream-cert FILE"),
-        (ROUTE, &["--upstream-ca", "a"], "--upstream-ca: no upstream speaks TLS; write its URL as https://, or leave this out"),
-        (ROUTE, &["--upstream-server-name", "a"], "--upstream-server-name: no upstream speaks TLS; write its URL as https://, or leave this out"),
-        (ROUTE, &["--log", "off", "--log-file", "a"], "--log-file: there is nothing to write, the log is off; leave the file out or choose --log json"),
+        (
+            ROUTE,
+            &["--tls-cert", "a"][..],
+            "--tls-cert: a certificate needs its private key; add --tls-key FILE",
+        ),
+        (
+            ROUTE,
+            &["--tls-key", "a"],
+            "--tls-key: a private key needs its certificate; add --tls-cert FILE",
+        ),
+        (
+            ROUTE,
+            &["--tls-client-ca", "a"],
+            "--tls-client-ca: clients show certificates only over TLS; add --tls-cert and --tls-key, or --pki",
+        ),
+        (
+            ROUTE,
+            &["--tls-client-auth", "optional"],
+            "--tls-client-auth: clients show certificates only over TLS; add --tls-cert and --tls-key, or --pki",
+        ),
+        (
+            ROUTE,
+            &[
+                "--tls-cert",
+                "a",
+                "--tls-key",
+                "b",
+                "--tls-client-auth",
+                "require",
+            ],
+            "--tls-client-auth: clients' certificates are checked against an authority; add --tls-client-ca FILE, or --pki",
+        ),
+        (
+            ROUTE,
+            &[
+                "--tls-cert",
+                "a",
+                "--tls-key",
+                "b",
+                "--tls-client-auth",
+                "none",
+                "--tls-client-ca",
+                "c",
+            ],
+            "--tls-client-ca: it would not be used, as --tls-client-auth is none; leave one of them out",
+        ),
+        (
+            HTTPS,
+            &[],
+            "--upstream: etcd's certificate is checked against an authority; add --upstream-ca FILE, or --pki",
+        ),
+        (
+            HTTPS,
+            &["--upstream-ca", "a", "--upstream-cert", "b"],
+            "--upstream-cert: a certificate needs its private key; add --upstream-key FILE",
+        ),
+        (
+            HTTPS,
+            &["--upstream-ca", "a", "--upstream-key", "b"],
+            "--upstream-key: a private key needs its certificate; add --upstream-cert FILE",
+        ),
+        (
+            ROUTE,
+            &["--upstream-ca", "a"],
+            "--upstream-ca: no upstream speaks TLS; write its URL as https://, or leave this out",
+        ),
+        (
+            ROUTE,
+            &["--upstream-server-name", "a"],
+            "--upstream-server-name: no upstream speaks TLS; write its URL as https://, or leave this out",
+        ),
+        (
+            ROUTE,
+            &["--log", "off", "--log-file", "a"],
+            "--log-file: there is nothing to write, the log is off; leave the file out or choose --log json",
+        ),
     ] {
         assert_eq!(refused(&route, more), sentence);
     }
@@ -170,9 +308,8 @@ fn combinations_that_make_no_sense_are_refused() {
 
 #[test]
 fn a_flag_wins_over_a_variable_and_that_over_the_file() {
-    let (_dir, path) = config("drain: 1s\nslow: 1s\n".replace("slow", "log: {slow").replace("1s\n", "1s\n").as_str());
-    drop(path);
-    let (_dir, path) = config("drain: 1s\nlog: {slow: 1s}\nfilter: {min_duration: 1s, verb: [get]}\n");
+    let (_dir, path) =
+        config("drain: 1s\nlog: {slow: 1s}\nfilter: {min_duration: 1s, verb: [get]}\n");
     let args = resolve(&layers(
         &[&ROUTE[..], &["--drain", "3s"]].concat(),
         &[
@@ -205,7 +342,9 @@ fn a_switch_can_be_turned_off_again() {
 #[test]
 fn a_sentence_names_where_the_value_stands() {
     let sentence = |variables: &[(&str, &str)], file| {
-        resolve(&layers(&ROUTE, variables, file)).unwrap_err().to_string()
+        resolve(&layers(&ROUTE, variables, file))
+            .unwrap_err()
+            .to_string()
     };
     assert!(sentence(&[("ETCDTAP_DRAIN", "x")], None).starts_with("ETCDTAP_DRAIN: \"x\""));
     let (_dir, path) = config("log:\n  slow: often\n");
@@ -227,7 +366,14 @@ fn the_folder_of_kubeadm_fills_what_is_not_given() {
         fs::write(dir.path().join(name), "").unwrap();
     }
     let pki = dir.path().to_str().unwrap();
-    let more = ["--pki", pki, "--tls-client-auth", "optional", "--upstream-ca", "other.crt"];
+    let more = [
+        "--pki",
+        pki,
+        "--tls-client-auth",
+        "optional",
+        "--upstream-ca",
+        "other.crt",
+    ];
     let args = resolved(&[&HTTPS[..], &more].concat()).unwrap();
     let tls = args.listener_tls.unwrap();
     assert_eq!(tls.identity.cert, dir.path().join("etcd/server.crt"));
@@ -248,7 +394,12 @@ fn table() -> Vec<(String, bool, String, String)> {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
             let code = |cell: &str| cell.split('`').nth(1).unwrap_or("").to_owned();
             let flag = code(cells[1]).trim_start_matches("--").to_owned();
-            (flag, cells[1].contains("repeatable"), code(cells[2]), code(cells[3]))
+            (
+                flag,
+                cells[1].contains("repeatable"),
+                code(cells[2]),
+                code(cells[3]),
+            )
         })
         .collect()
 }
@@ -288,8 +439,13 @@ fn the_documents_example_has_every_key() {
         if key.is_empty() {
             continue;
         }
-        let given = layer.given(&flag).unwrap_or_else(|| panic!("no {key} in the example"));
-        assert!(given[0].origin.to_string().ends_with(&format!(": {key}")), "{key}");
+        let given = layer
+            .given(&flag)
+            .unwrap_or_else(|| panic!("no {key} in the example"));
+        assert!(
+            given[0].origin.to_string().ends_with(&format!(": {key}")),
+            "{key}"
+        );
     }
     assert_eq!(layer.iter().count(), table().len() - 1, "all but --config");
 }
