@@ -50,9 +50,10 @@ struct Cluster {
     highest: i64,
     /// When `settled` was last brought forward.
     turned: Option<Instant>,
-    /// What `highest` was then, and the time before: a revision that is at
-    /// least [`PATIENCE`] old.
+    /// What `highest` was then.
     settling: i64,
+    /// What `settling` was then: a revision that was there at least
+    /// [`PATIENCE`] before.
     settled: i64,
 }
 
@@ -79,10 +80,12 @@ impl Lag {
         let Some(header) = call.header else { return };
         let cluster = cluster(&mut self.clusters, header.cluster_id);
         let answered = call.answered.unwrap_or(call.ended);
+        let written = call.written_revision();
+        if written.is_some_and(|revision| cluster.went_back(revision, call.started)) {
+            *cluster = Cluster::new(header.cluster_id);
+        }
         cluster.show(header.revision, answered);
-        let Some(revision) = call.written_revision() else {
-            return;
-        };
+        let Some(revision) = written else { return };
         let slot = cluster.slot(revision);
         // A far older write of a slow call must not push out a newer one.
         if slot.revision > revision {
@@ -112,7 +115,7 @@ impl Lag {
         let revision = kv.mod_revision;
         let cluster = cluster(&mut self.clusters, note.cluster_id);
         cluster.show(note.revision, note.at);
-        let is_history = cluster.highest - revision > FAR || revision <= cluster.settled;
+        let is_history = cluster.highest.saturating_sub(revision) > FAR || revision <= cluster.settled;
         let slot = cluster.slot(revision);
         if slot.revision == revision
             && let State::Answered(answered) = slot.state
@@ -209,14 +212,7 @@ fn cluster(clusters: &mut Vec<Cluster>, id: u64) -> &mut Cluster {
             if clusters.len() == CLUSTERS_MAX {
                 clusters.remove(0);
             }
-            clusters.push(Cluster {
-                id,
-                ring: Box::default(),
-                highest: 0,
-                turned: None,
-                settling: 0,
-                settled: 0,
-            });
+            clusters.push(Cluster::new(id));
             clusters.len() - 1
         }
     };
@@ -224,6 +220,24 @@ fn cluster(clusters: &mut Vec<Cluster>, id: u64) -> &mut Cluster {
 }
 
 impl Cluster {
+    fn new(id: u64) -> Cluster {
+        Cluster {
+            id,
+            ring: Box::default(),
+            highest: 0,
+            turned: None,
+            settling: 0,
+            settled: 0,
+        }
+    }
+
+    /// Whether a write that began at `started` shows that the store was set up
+    /// anew: its revision is one that had been there before. A cluster that
+    /// is wiped and started again keeps its id.
+    fn went_back(&self, written: i64, started: Instant) -> bool {
+        self.turned.is_some_and(|turned| started > turned) && written <= self.settled
+    }
+
     /// An answer that passed `at` showed the store at `revision`.
     fn show(&mut self, revision: i64, at: Instant) {
         let turned = *self.turned.get_or_insert(at);
