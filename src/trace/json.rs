@@ -21,7 +21,7 @@ use crate::etcd::{
 use crate::http1::Exchange;
 use crate::http2::{Offence, Settings, Side};
 use crate::kube::operation::{Operation, Verb};
-use crate::relay::{ConnectionId, Goaway, Peers};
+use crate::relay::{ConnectionId, Peers};
 
 /// Connections whose ends are kept as text. Beyond it they are forgotten all at
 /// once, which costs a little time and nothing else.
@@ -212,7 +212,6 @@ impl Lines for Json {
     fn http1(&mut self, peers: &Peers, exchange: &Exchange, slow: bool, out: &mut Vec<u8>) {
         let mut line = self.begin(event!("http1"), exchange.ended, peers, None, out);
         line.some_text(name!("user_agent"), exchange.user_agent.as_deref());
-        line.word(name!("protocol"), exchange.protocol);
         line.text(name!("method"), &exchange.method);
         line.text(name!("path"), &exchange.target);
         if let Some(status) = exchange.status {
@@ -510,35 +509,28 @@ impl Line<'_> {
             };
         }
         self.number(of_side!("bytes"), ended.bytes[side]);
-        let report = &ended.reports[side];
-        if let Some(settings) = &report.settings {
+        if let Some(settings) = &ended.settings[side] {
             self.settings(of_side!("settings"), settings);
         }
-        self.unless(of_side!("pings"), report.pings, 0);
-        let trips = &report.round_trips;
+        self.unless(of_side!("pings"), ended.pings[side], 0);
+        let trips = &ended.ping_round_trips[side];
         if let Some(mean) = trips.total.as_micros().checked_div(u128::from(trips.count)) {
             self.number(of_side!("ping_rtt_mean_us"), mean);
             self.number(of_side!("ping_rtt_max_us"), trips.longest.as_micros());
         }
-        self.unless(of_side!("resets"), report.resets.count, 0);
-        if let Some(code) = report.resets.last {
+        let resets = &ended.resets[side];
+        self.unless(of_side!("resets"), resets.count, 0);
+        if let Some(code) = resets.last {
             self.display(of_side!("last_reset"), code);
         }
-        if report.stalls.count > 0 {
-            self.number(of_side!("stalls"), report.stalls.count);
-            self.number(of_side!("stalled_us"), report.stalls.total.as_micros());
+        let stalls = &ended.stalls[side];
+        if stalls.count > 0 {
+            self.number(of_side!("stalls"), stalls.count);
+            self.number(of_side!("stalled_us"), stalls.total.as_micros());
         }
-        if let Some(goaway) = &report.goaway {
-            let Goaway {
-                last_stream,
-                code,
-                debug,
-            } = goaway;
+        if let Some((last, code, debug)) = &ended.goaway[side] {
             let name = of_side!("goaway");
-            let _ = write!(
-                self.out,
-                r#"{name}{{"last_stream":{last_stream},"code":"{code}""#
-            );
+            let _ = write!(self.out, r#"{name}{{"last_stream":{last},"code":"{code}""#);
             if !debug.is_empty() {
                 self.text(name!("debug"), debug);
             }
