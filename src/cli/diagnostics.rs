@@ -5,8 +5,10 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// From this on `tracing` speaks on standard error, as `RUST_LOG` says.
-pub fn start() {
+/// From this on `tracing` speaks on standard error, as `RUST_LOG` says, or
+/// `usual` where it says nothing.
+pub fn start(usual: &str) {
+    let usual = || EnvFilter::new(usual);
     let (filter, complaint) = match std::env::var("RUST_LOG") {
         Ok(text) if !text.trim().is_empty() => match EnvFilter::try_new(&text) {
             Ok(filter) => (filter, None),
@@ -35,8 +37,4 @@ pub fn start() {
 /// Whether the user wants no colours (<https://no-color.org>).
 pub fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-}
-
-fn usual() -> EnvFilter {
-    EnvFilter::new("warn,etcdtap=info")
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod call_log;
 pub mod decode;
 pub mod demo;
 mod diagnostics;
@@ -47,6 +48,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Proxy(Box<proxy::ProxyFlags>),
+    Demo(demo::DemoArgs),
+    Decode(decode::DecodeArgs),
     Completions(Completions),
 }
 
@@ -90,6 +93,8 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
             };
             proxy::run(flags, matches)
         }
+        Command::Demo(args) => demo::run(&args),
+        Command::Decode(args) => Ok(decode::run(args)),
         Command::Completions(Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "etcdtap", &mut script);

@@ -4,6 +4,7 @@ mod address;
 mod flags;
 mod resolve;
 mod resolved;
+mod serve;
 #[cfg(test)]
 mod tests;
 
@@ -12,15 +13,18 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 
 pub use flags::ProxyFlags;
+pub(super) use resolve::parse_format;
 pub use resolve::resolve;
-pub use resolved::{FilterArgs, Format, Log, ProxyArgs, Route};
+pub use resolved::{FilterArgs, Log, ProxyArgs, Route};
+pub(super) use serve::multi_thread;
 
+pub use super::call_log::Format;
 use super::settings::{self, Layers};
 use super::{Failure, diagnostics};
 
 /// Reads the settings of all places and runs the proxy until a signal.
 pub(super) fn run(command: &clap::Command, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    diagnostics::start();
+    diagnostics::start("warn,etcdtap=info");
     warn_of_slips(command);
     let mut layers = Layers::new([
         settings::from_flags(command, matches),
@@ -29,8 +33,7 @@ pub(super) fn run(command: &clap::Command, matches: &ArgMatches) -> Result<ExitC
     if let Some(path) = layers.path("config")? {
         layers.push_weaker(settings::from_file(&path)?);
     }
-    let _args = resolve(&layers)?;
-    Ok(ExitCode::SUCCESS)
+    serve::serve(resolve(&layers)?)
 }
 
 /// A variable with a slip in its name would be passed over in silence.

@@ -4,18 +4,18 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use super::address::{parse_listen, reaches};
-use super::resolved::{FilterArgs, Format, Log, ProxyArgs, Route};
+use super::resolved::{FilterArgs, Log, ProxyArgs, Route};
 use crate::cli::Failure;
+use crate::cli::call_log::Format;
 use crate::cli::duration::parse_duration;
 use crate::cli::nearest::nearest;
 use crate::cli::settings::{Given, Layers};
 use crate::cli::size::parse_size;
+use crate::etcd::DEFAULT_CAPTURE_BYTES;
 use crate::net::{
     BindError, ClientAuth, KeyPair, ListenerTls, Pki, ProxyConfig, Upstream, UpstreamTls,
 };
 
-/// Bytes of a message that are kept.
-pub const DEFAULT_CAPTURE_BYTES: usize = 64 << 10;
 /// The API server's own default.
 pub const DEFAULT_ETCD_PREFIX: &str = "/registry";
 

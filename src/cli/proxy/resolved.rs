@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cli::call_log::Format;
 use crate::net::{ListenerTls, Upstream, UpstreamTls};
 
 /// What `etcdtap proxy` was asked for, read and found consistent.
@@ -52,17 +53,6 @@ pub struct Log {
     pub file: Option<PathBuf>,
     /// From when on a call is marked as slow.
     pub slow: Option<Duration>,
-}
-
-/// How calls are logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// One aligned line a call.
-    Pretty,
-    /// One JSON object a call.
-    Json,
-    /// Not at all.
-    Off,
 }
 
 /// Which calls are logged: empty and absent parts let everything pass.
