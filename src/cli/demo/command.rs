@@ -38,6 +38,12 @@ const INTERRUPTED: u8 = 130;
 /// How long the last connections may take to close.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// How long a line of the log may wait before it is written.
+const LOG_WRITTEN_WITHIN: Duration = Duration::from_millis(10);
+
+/// How long the workload's connections may take to close.
+const CLIENTS_CLOSE_WITHIN: Duration = Duration::from_millis(50);
+
 /// See it work: a real etcd, etcdtap in front, and a small Kubernetes workload
 ///
 /// Starts the etcd that PATH finds, alone on loopback, relays to it what an API
@@ -159,6 +165,9 @@ async fn show(args: &DemoArgs, stage: &Stage, log: &Handle) -> Result<WorkloadRe
     let report = workload::run(&endpoint, |step| stage.step(step))
         .await
         .map_err(|error| Failure::failed(error.to_string()))?;
+    // The workload's connections close in their own time; then the log says
+    // that they did, and not that we closed them.
+    tokio::time::sleep(CLIENTS_CLOSE_WITHIN).await;
     if args.keep {
         stage.say(&format!(
             "\nboth go on: try ETCDCTL_API=3 etcdctl --endpoints {endpoint} get --prefix --keys-only /registry/; \
@@ -195,6 +204,8 @@ struct Stage {
 impl Stage {
     /// The title of a step.
     fn step(&self, title: &str) {
+        // The log gathers lines for a moment; those of the last step come first.
+        std::thread::sleep(LOG_WRITTEN_WITHIN);
         let title = match self.colour {
             Colour::Always => {
                 let style = anstyle::Style::new().bold();
