@@ -10,6 +10,8 @@ mod nearest;
 pub mod proxy;
 pub mod settings;
 mod size;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 use std::ffi::OsString;
@@ -31,10 +33,16 @@ Examples:
     etcdtap demo
 
   Put it in front of an etcd:
-    etcdtap proxy --listen 127.0.0.1:2381 --upstream http://127.0.0.1:2379
+    etcdtap proxy --listen 127.0.0.1:12379 --upstream http://127.0.0.1:2379
 
   Say what a stored value is:
     etcdctl get /registry/pods/default/web --print-value-only | etcdtap decode";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  etcdtap completions bash > /etc/bash_completion.d/etcdtap
+  etcdtap completions zsh > \"${fpath[1]}/_etcdtap\"
+  etcdtap completions fish > ~/.config/fish/completions/etcdtap.fish";
 
 /// The program's arguments.
 #[derive(Debug, Parser)]
@@ -54,9 +62,8 @@ enum Command {
 }
 
 /// Print a completion script for a shell
-///
-/// For example: etcdtap completions bash > /etc/bash_completion.d/etcdtap
 #[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
 struct Completions {
     /// Which shell
     shell: Shell,

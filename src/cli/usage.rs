@@ -9,11 +9,14 @@ pub fn sentence(error: &clap::Error) -> String {
         Some(ContextValue::Strings(texts)) => texts.first().cloned(),
         _ => None,
     };
-    // clap names an argument with its value: `--drain <DURATION>`.
-    let argument = text(ContextKind::InvalidArg).map(|argument| match argument.split_once(' ') {
-        Some((flag, _)) if flag.starts_with("--") => flag.to_owned(),
-        _ => argument,
-    });
+    // clap names an argument with its value: `--drain <DURATION>`, `<SHELL>`.
+    let name = |kind| {
+        text(kind).map(|name| match name.split_once([' ', '[']) {
+            Some((flag, _)) if flag.starts_with("--") => flag.to_owned(),
+            _ => name.trim_matches(['<', '>']).to_owned(),
+        })
+    };
+    let argument = name(ContextKind::InvalidArg);
     let value = text(ContextKind::InvalidValue);
     let meant = |kind| match text(kind) {
         Some(meant) => format!("; did you mean {meant}?"),
@@ -48,14 +51,17 @@ pub fn sentence(error: &clap::Error) -> String {
             };
             format!("{argument}: \"{value}\" is not known; write one of {known}")
         }
-        (ErrorKind::ArgumentConflict, Some(argument), _) => match text(ContextKind::PriorArg) {
+        (ErrorKind::ArgumentConflict, Some(argument), _) => match name(ContextKind::PriorArg) {
             Some(prior) if prior != argument => {
                 format!("{argument} and {prior} exclude each other; leave one out")
             }
             _ => format!("{argument} is given twice; give it once"),
         },
         (ErrorKind::MissingRequiredArgument, Some(argument), _) => {
-            format!("{argument} is missing")
+            format!("{argument} is missing; --help shows the usage")
+        }
+        (ErrorKind::TooManyValues, Some(argument), Some(value)) => {
+            format!("{argument} takes no value; leave \"{value}\" out")
         }
         _ => first_line(error),
     }

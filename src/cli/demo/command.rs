@@ -94,7 +94,7 @@ pub(in crate::cli) fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
             }
             stage.say(&format!(
                 "\n{} calls, {} writes, {} watch events in {:.1} s, each answered as etcd does.\n\
-                 Now your own etcd: etcdtap proxy --listen 127.0.0.1:2381 --upstream http://127.0.0.1:2379",
+                 Now your own etcd: etcdtap proxy --listen 127.0.0.1:12379 --upstream http://127.0.0.1:2379",
                 report.calls,
                 report.writes,
                 report.watch_events,

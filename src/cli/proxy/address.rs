@@ -39,18 +39,18 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
         return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
     }
     let remedy = if text.contains("://") {
-        "leave the scheme out: 127.0.0.1:2381"
+        "leave the scheme out: 127.0.0.1:12379"
     } else if text.parse::<IpAddr>().is_ok() {
-        "add a port: 127.0.0.1:2381 or [::1]:2381"
+        "add a port: 127.0.0.1:12379 or [::1]:12379"
     } else if text
         .strip_prefix(':')
         .unwrap_or(text)
         .parse::<u16>()
         .is_ok()
     {
-        "add the address: 127.0.0.1:2381 for this machine alone, 0.0.0.0:2381 for all"
+        "add the address: 127.0.0.1:12379 for this machine alone, 0.0.0.0:12379 for all"
     } else {
-        "write IP:PORT, such as 127.0.0.1:2381"
+        "write IP:PORT, such as 127.0.0.1:12379"
     };
     Err(format!("\"{text}\" is no address to listen on; {remedy}"))
 }
@@ -62,18 +62,18 @@ mod tests {
     #[test]
     fn reads_listeners() {
         for (text, address) in [
-            ("127.0.0.1:2381", "127.0.0.1:2381"),
-            ("[::1]:2381", "[::1]:2381"),
+            ("127.0.0.1:12379", "127.0.0.1:12379"),
+            ("[::1]:12379", "[::1]:12379"),
             ("localhost:0", "127.0.0.1:0"),
         ] {
             assert_eq!(parse_listen(text).unwrap().to_string(), address);
         }
         for (text, remedy) in [
-            ("http://127.0.0.1:2381", "leave the scheme out"),
+            ("http://127.0.0.1:12379", "leave the scheme out"),
             ("127.0.0.1", "add a port"),
-            (":2381", "add the address"),
-            ("2381", "add the address"),
-            ("etcd-0:2381", "write IP:PORT"),
+            (":12379", "add the address"),
+            ("12379", "add the address"),
+            ("etcd-0:12379", "write IP:PORT"),
             ("127.0.0.1:99999", "write IP:PORT"),
         ] {
             let sentence = parse_listen(text).unwrap_err();

@@ -12,16 +12,16 @@ const FILTERS: &str =
 const EXAMPLES: &str = "\
 Examples:
   Watch etcdctl work on a local etcd:
-    etcdtap proxy --listen 127.0.0.1:2381 --upstream http://127.0.0.1:2379
-    etcdctl --endpoints 127.0.0.1:2381 get --prefix /registry/pods/
+    etcdtap proxy --listen 127.0.0.1:12379 --upstream http://127.0.0.1:2379
+    etcdctl --endpoints 127.0.0.1:12379 get --prefix /registry/pods/
 
   Stand before a kubeadm control plane's etcd, with its certificates:
-    etcdtap proxy --listen 127.0.0.1:2381 --upstream https://127.0.0.1:2379 \\
+    etcdtap proxy --listen 127.0.0.1:12379 --upstream https://127.0.0.1:2379 \\
       --pki /etc/kubernetes/pki
 
   One listener for each member, so that the client's balancing keeps its meaning:
-    etcdtap proxy --listen 127.0.0.1:2391 --upstream https://10.0.0.1:2379 \\
-                  --listen 127.0.0.1:2392 --upstream https://10.0.0.2:2379 \\
+    etcdtap proxy --listen 127.0.0.1:12391 --upstream https://10.0.0.1:2379 \\
+                  --listen 127.0.0.1:12392 --upstream https://10.0.0.2:2379 \\
       --pki /etc/kubernetes/pki
 
   Only slow writes of pods, as JSON for jq:

@@ -62,12 +62,12 @@ fn routes(given: &Layers) -> Result<Vec<Route>, Failure> {
         ([], []) => {
             return Err(Failure::asked(
                 "nothing to relay: say where to listen and which etcd is behind, \
-                 such as --listen 127.0.0.1:2381 --upstream http://127.0.0.1:2379",
+                 such as --listen 127.0.0.1:12379 --upstream http://127.0.0.1:2379",
             ));
         }
         ([], [first, ..]) => {
             return Err(first
-                .wrong("there is no --listen for it; add one, such as --listen 127.0.0.1:2381"));
+                .wrong("there is no --listen for it; add one, such as --listen 127.0.0.1:12379"));
         }
         ([first, ..], []) => {
             return Err(first.wrong(

@@ -103,8 +103,8 @@ fn no_handler(error: io::Error) -> Failure {
 
 fn say_what_was(served: &Served, finished: &Finished) {
     tracing::info!(
-        connections = served.connections,
-        "ended: {} logged, {} dropped, tracing stopped on {}",
+        "ended after {}: {} logged, {} dropped, tracing stopped on {}",
+        counted(served.connections, "connection"),
         counted(finished.lines, "line"),
         counted(finished.dropped, "line"),
         counted(finished.tracing_stopped, "connection"),

@@ -14,13 +14,13 @@ use crate::cli::settings::{Layers, from_environment, from_file, from_flags, vari
 
 const ROUTE: [&str; 4] = [
     "--listen",
-    "127.0.0.1:2381",
+    "127.0.0.1:12379",
     "--upstream",
     "http://127.0.0.1:2379",
 ];
 const HTTPS: [&str; 4] = [
     "--listen",
-    "127.0.0.1:2381",
+    "127.0.0.1:12379",
     "--upstream",
     "https://127.0.0.1:2379",
 ];
@@ -103,7 +103,7 @@ fn routes_that_make_no_sense_are_refused() {
         (
             &[][..],
             "nothing to relay: say where to listen and which etcd is behind, \
-             such as --listen 127.0.0.1:2381 --upstream http://127.0.0.1:2379",
+             such as --listen 127.0.0.1:12379 --upstream http://127.0.0.1:2379",
         ),
         (
             &ROUTE[..2],
@@ -111,7 +111,7 @@ fn routes_that_make_no_sense_are_refused() {
         ),
         (
             &ROUTE[2..],
-            "--upstream: there is no --listen for it; add one, such as --listen 127.0.0.1:2381",
+            "--upstream: there is no --listen for it; add one, such as --listen 127.0.0.1:12379",
         ),
         (
             &[
