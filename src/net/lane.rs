@@ -134,12 +134,7 @@ impl Lane {
             how: failure.how.as_str().into(),
             bytes: Both::default(),
             streams: 0,
-            settings: Both::default(),
-            pings: Both::default(),
-            ping_round_trips: Both::default(),
-            goaway: Both::default(),
-            resets: Both::default(),
-            stalls: Both::default(),
+            reports: Both::default(),
             by: Some(failure.by),
         };
         self.events.send(Event::ConnectionEnded(Box::new(ended)));
