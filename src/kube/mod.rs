@@ -9,6 +9,7 @@ mod fixtures;
 pub mod key;
 pub mod meta;
 pub mod object;
+pub mod operation;
 pub mod outline;
 pub mod value;
 mod wire;
