@@ -254,7 +254,7 @@ impl Writer {
             }
             let lost = output.lost + self.pipeline.muted_lines();
             self.shared.lost.store(lost, Ordering::Relaxed);
-            let written = self.pipeline.lines() - lost;
+            let written = self.pipeline.lines().saturating_sub(lost);
             self.shared.lines.store(written, Ordering::Relaxed);
         }
         let stopped = self.diagnostics.stopped;
