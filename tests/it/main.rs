@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod captures;
+mod log;
 mod pcap;
