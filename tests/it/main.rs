@@ -4,5 +4,6 @@
 
 mod captures;
 mod live;
+mod log;
 mod pcap;
 mod session;
