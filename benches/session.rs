@@ -3,9 +3,11 @@
 //! `cargo bench --bench session`; one iteration is the whole capture (2,514
 //! streams, 19.5 MB), so divide by that for a call.
 
-#[path = "../tests/it/pcap.rs"]
-#[allow(dead_code)]
-mod pcap;
+#[path = "../tests/it"]
+#[allow(dead_code, clippy::unwrap_used)]
+mod it {
+    pub mod pcap;
+}
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -15,14 +17,13 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use etcdtap::etcd::{Session, SessionOptions};
 use etcdtap::http2::Side;
 use etcdtap::relay::{ConnectionId, Peers};
+use it::pcap;
 
 fn capture(c: &mut Criterion) {
     let connections = &*pcap::APISERVER_0_36;
     let bytes = connections
         .iter()
-        .map(|connection| {
-            connection.bytes_from(Side::Client) + connection.bytes_from(Side::Server)
-        })
+        .map(|connection| connection.bytes_from(Side::Client) + connection.bytes_from(Side::Server))
         .sum();
     let options = Arc::new(SessionOptions::default());
     let mut group = c.benchmark_group("session");
