@@ -43,6 +43,7 @@ async fn stuck(written: &AtomicU64) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn raw_bytes_wait_for_their_reader() {
+    const ASKED: &[u8] = b"no HTTP of any kind\r\n\r\n";
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let upstream = format!("http://{}", listener.local_addr().unwrap());
     let proxy = Arguments::new().pair(&upstream).start().await;
@@ -50,6 +51,8 @@ async fn raw_bytes_wait_for_their_reader() {
     let counter = Arc::clone(&written);
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = [0; ASKED.len()];
+        stream.read_exact(&mut asked).await.unwrap();
         let chunk = vec![b'x'; 64 << 10];
         while counter.fetch_add(chunk.len() as u64, Ordering::Relaxed) < BIG {
             stream.write_all(&chunk).await.unwrap();
@@ -57,10 +60,7 @@ async fn raw_bytes_wait_for_their_reader() {
     });
 
     let mut client = TcpStream::connect(proxy.address()).await.unwrap();
-    client
-        .write_all(b"no HTTP of any kind\r\n\r\n")
-        .await
-        .unwrap();
+    client.write_all(ASKED).await.unwrap();
     let held = soon("the writer to be stopped", stuck(&written)).await;
     assert!(held < BIG / 2, "{held} bytes went nowhere");
     let mut sink = tokio::io::sink();

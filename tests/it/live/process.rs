@@ -135,7 +135,7 @@ async fn what_makes_no_sense_is_said_with_exit_code_2() {
         (sound().flag("--listen", "127.0.0.1:0"), "--upstream"),
         (sound().flag("--log", "loud"), "loud"),
         (sound().flag("--slow", "soon"), "soon"),
-        (sound().flag("--drain", "-5"), "drain"),
+        (sound().flag("--drain", "9parsecs"), "9parsecs"),
         (sound().flag("--tls-client-auth", "maybe"), "maybe"),
         (
             sound().flag("--config", dir.path().join("absent.yaml")),
