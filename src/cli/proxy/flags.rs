@@ -63,7 +63,12 @@ pub struct ProxyFlags {
     log_file: Option<OsString>,
 
     /// Mark calls that take at least this long
-    #[arg(long, value_name = "DURATION", help_heading = "Log")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        allow_hyphen_values = true,
+        help_heading = "Log"
+    )]
     slow: Option<OsString>,
 
     /// At the end, print a table of what passed
@@ -129,7 +134,12 @@ pub struct ProxyFlags {
     etcd_prefix: Option<OsString>,
 
     /// Bytes of each message that are kept for decoding [default: 64KiB]
-    #[arg(long, value_name = "SIZE", help_heading = "Decoding")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        help_heading = "Decoding"
+    )]
     capture_bytes: Option<OsString>,
 
     /// Methods to know besides etcd's: a FileDescriptorSet, as protoc writes it
@@ -173,10 +183,20 @@ pub struct ProxyFlags {
     upstream_server_name: Option<OsString>,
 
     /// How long calls may go on after SIGTERM or Ctrl-C [default: 5s]
-    #[arg(long, value_name = "DURATION", help_heading = "Process")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        allow_hyphen_values = true,
+        help_heading = "Process"
+    )]
     drain: Option<OsString>,
 
     /// Worker threads [default: one a core]
-    #[arg(long, value_name = "N", help_heading = "Process")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Process"
+    )]
     threads: Option<OsString>,
 }

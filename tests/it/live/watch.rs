@@ -164,7 +164,8 @@ async fn a_compacted_watch_is_told_so(stack: Stack) {
     let canceled = log
         .wait_for("the end", |line| line.is("watch_canceled"))
         .await;
-    assert!(canceled.text("message").contains("compact"), "{canceled:?}");
+    assert_eq!(canceled.text("cause"), "compacted", "{canceled:?}");
+    assert_eq!(canceled.number("compact_revision"), Some(now));
 }
 
 async fn progress_is_told(stack: Stack) {
