@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client};
 
 use super::Upstream;
+use super::socket::tune;
 use super::tls::{TlsContext, version};
 
 /// Where a name has several addresses: how long a silent one keeps the others
@@ -99,7 +100,7 @@ async fn connect(upstream: &Upstream) -> Result<TcpStream, DialError> {
                 .await
                 .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
         };
-        match connected.and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp)) {
+        match connected.and_then(|tcp| tune(&tcp).map(|()| tcp)) {
             Ok(tcp) => return Ok(tcp),
             Err(error) => last = Some(error),
         }

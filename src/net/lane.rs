@@ -13,6 +13,7 @@ use super::complaints::Complaints;
 use super::dial::UpstreamEnd;
 use super::establish::{ClientEnd, Ends, Failure, establish};
 use super::pump::{Over, Pump};
+use super::socket::tune;
 use super::tally::Tally;
 use super::tls::TlsContext;
 use super::wire::Wire;
@@ -43,8 +44,8 @@ impl Lane {
     pub(super) async fn serve(self: Arc<Lane>, client: TcpStream, from: SocketAddr) {
         let opened = Instant::now();
         let _present = self.tally.enter();
-        // Without it we would be slower than a bare wire, no more.
-        let _ = client.set_nodelay(true);
+        // Fails on a client that has gone again; that shows in good time.
+        let _ = tune(&client);
         let listener = client.local_addr().unwrap_or(self.address);
         let mut peers = Peers {
             id: ConnectionId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1),

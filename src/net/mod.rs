@@ -21,6 +21,7 @@ mod proxy;
 mod pump;
 mod shutdown;
 pub mod signals;
+mod socket;
 mod tally;
 #[cfg(test)]
 mod tests;
