@@ -288,9 +288,10 @@ impl<'c> Operation<'c> {
                 _ => None,
             },
             // Old API servers deleted without a guard.
-            Op::DeleteRange { key, range_end } if range_end.is_empty() => {
-                guards.iter().all(|guard| is(key, guard)).then_some(Verb::Delete)
-            }
+            Op::DeleteRange { key, range_end } if range_end.is_empty() => guards
+                .iter()
+                .all(|guard| is(key, guard))
+                .then_some(Verb::Delete),
             _ => None,
         };
         let guarded = matches!(

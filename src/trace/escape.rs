@@ -152,7 +152,10 @@ mod tests {
 
     #[test]
     fn keys_of_kubernetes_are_themselves() {
-        assert_eq!(json(b"/registry/pods/lab/web"), r#""/registry/pods/lab/web""#);
+        assert_eq!(
+            json(b"/registry/pods/lab/web"),
+            r#""/registry/pods/lab/web""#
+        );
         assert_eq!(shown(b"/registry/pods/lab/web"), "/registry/pods/lab/web");
     }
 

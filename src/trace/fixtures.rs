@@ -1,0 +1,241 @@
+//! Events for tests, as a small cluster would cause them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use super::Anchor;
+use crate::etcd::{
+    Call, Compare, CompareTarget, ConnectionEnded, Ending, EventKind, Header, KeyValue, MethodName,
+    Op, RangeAsked, Request, Response, Status, Traffic, TxnAsked, Value, WatchNote, Watched,
+};
+use crate::grpc::Code;
+use crate::http2::{Both, StreamId};
+use crate::relay::{ConnectionId, Peers, TlsSeen};
+
+/// 2026-11-03T08:05:32.000000Z
+pub(super) const WALL_SECONDS: u64 = 1_793_693_132;
+
+/// A time line whose zero is [`WALL_SECONDS`].
+#[derive(Clone, Copy)]
+pub(super) struct Time(Instant);
+
+impl Time {
+    pub fn new() -> Time {
+        // Away from the machine's start, so that there is a time before it.
+        Time(Instant::now() + Duration::from_secs(3600))
+    }
+
+    pub fn micros(self, micros: u64) -> Instant {
+        self.0 + Duration::from_micros(micros)
+    }
+
+    pub fn millis(self, millis: u64) -> Instant {
+        self.0 + Duration::from_millis(millis)
+    }
+
+    pub fn anchor(self) -> Anchor {
+        Anchor {
+            wall: UNIX_EPOCH + Duration::from_secs(WALL_SECONDS),
+            at: self.0,
+        }
+    }
+}
+
+pub(super) fn peers(id: u64) -> Arc<Peers> {
+    Arc::new(Peers {
+        id: ConnectionId(id),
+        client: "10.0.0.7:40312".parse().expect("an address"),
+        listener: "10.0.0.5:2379".parse().expect("an address"),
+        upstream: "etcd-0:2379".into(),
+        tls: None,
+    })
+}
+
+pub(super) fn tls_peers(id: u64) -> Arc<Peers> {
+    Arc::new(Peers {
+        tls: Some(TlsSeen {
+            version: "TLSv1.3".into(),
+            sni: Some("etcd-0".into()),
+            alpn: Some("h2".into()),
+            identity: Some("kube-apiserver-etcd-client".into()),
+        }),
+        ..Peers::clone(&peers(id))
+    })
+}
+
+/// A call of `path` that took 1214 µs from the time line's zero on.
+pub(super) fn call(time: Time, path: &str, request: Request, response: Response) -> Box<Call> {
+    let (method, name) = MethodName::parse(path.as_bytes());
+    Box::new(Call {
+        peers: peers(12),
+        stream: StreamId::from_bits(345),
+        user_agent: Some("grpc-go/1.81.0".into()),
+        method,
+        name,
+        started: time.micros(0),
+        first_byte: Some(time.micros(1_100)),
+        answered: Some(time.micros(1_200)),
+        ended: time.micros(1_214),
+        sent: Traffic {
+            messages: 1,
+            bytes: 1_640,
+        },
+        received: Traffic {
+            messages: 1,
+            bytes: 28,
+        },
+        request,
+        response,
+        header: Some(Header {
+            cluster_id: 7,
+            member_id: 1,
+            revision: 10_231,
+            raft_term: 2,
+        }),
+        status: Status {
+            code: Code::OK,
+            message: None,
+            ending: Ending::Trailers,
+        },
+    })
+}
+
+/// The head of a stored object of built-in kind.
+pub(super) fn stored(api_version: &str, kind: &str) -> Value {
+    let mut meta = vec![0x0a, api_version.len() as u8];
+    meta.extend_from_slice(api_version.as_bytes());
+    meta.extend_from_slice(&[0x12, kind.len() as u8]);
+    meta.extend_from_slice(kind.as_bytes());
+    let mut head = b"k8s\0\x0a".to_vec();
+    head.push(meta.len() as u8);
+    head.extend_from_slice(&meta);
+    head.extend_from_slice(b"\x12\x0bTOP-SECRET!");
+    Value {
+        len: head.len() as u64,
+        head: head.into(),
+    }
+}
+
+pub(super) fn put(key: &[u8], value: Value) -> Op {
+    Op::Put {
+        key: key.into(),
+        value,
+        lease: 0,
+    }
+}
+
+pub(super) fn delete(key: &[u8]) -> Op {
+    Op::DeleteRange {
+        key: key.into(),
+        range_end: Box::default(),
+    }
+}
+
+pub(super) fn range(key: &[u8], range_end: &[u8]) -> RangeAsked {
+    RangeAsked {
+        key: key.into(),
+        range_end: range_end.into(),
+        ..RangeAsked::default()
+    }
+}
+
+/// If `key` is at `revision` then `op`, else read it.
+pub(super) fn txn(key: &[u8], revision: i64, op: Op) -> Request {
+    Request::Txn(TxnAsked {
+        compares: vec![Compare {
+            target: CompareTarget::ModRevision,
+            key: key.into(),
+            number: revision,
+        }],
+        success: vec![op],
+        failure: vec![Op::Range(range(key, b""))],
+        omitted: 0,
+    })
+}
+
+pub(super) const WRITTEN: Response = Response::Txn {
+    succeeded: true,
+    puts: 1,
+    deleted: 0,
+    kvs: 0,
+    first: None,
+};
+
+pub(super) fn key_value(key: &[u8], revision: i64, value: Value) -> KeyValue {
+    KeyValue {
+        key: key.into(),
+        create_revision: revision,
+        mod_revision: revision,
+        version: 1,
+        value,
+        lease: 0,
+    }
+}
+
+/// A create of a config map, answered 1200 µs after the time line's zero.
+pub(super) fn create(time: Time) -> Box<Call> {
+    let key = b"/registry/configmaps/lab/settings-104";
+    let request = txn(key, 0, put(key, stored("v1", "ConfigMap")));
+    call(time, "/etcdserverpb.KV/Txn", request, WRITTEN)
+}
+
+/// A write of `revision` in cluster `cluster` whose answer passed at `millis`.
+pub(super) fn write(time: Time, cluster: u64, revision: i64, millis: u64) -> Box<Call> {
+    let mut call = create(time);
+    call.started = time.millis(millis.saturating_sub(1));
+    call.answered = Some(time.millis(millis));
+    call.ended = time.millis(millis);
+    let header = call.header.as_mut().expect("the fixture's");
+    header.revision = revision;
+    header.cluster_id = cluster;
+    call
+}
+
+pub(super) fn note(time: Time, millis: u64, watched: Watched) -> Box<WatchNote> {
+    Box::new(WatchNote {
+        peers: peers(14),
+        stream: StreamId::from_bits(3),
+        user_agent: Some("grpc-go/1.81.0".into()),
+        at: time.millis(millis),
+        watch_id: 2,
+        cluster_id: 7,
+        revision: 10_231,
+        message_bytes: 1_710,
+        watched,
+    })
+}
+
+/// The event of `revision` in cluster `cluster`, which passed at `millis`.
+pub(super) fn event(time: Time, cluster: u64, revision: i64, millis: u64) -> Box<WatchNote> {
+    let key = b"/registry/configmaps/lab/settings-104";
+    let kv = key_value(key, revision, stored("v1", "ConfigMap"));
+    let mut note = note(
+        time,
+        millis,
+        Watched::Event {
+            kind: EventKind::Put,
+            kv,
+            prev_kv: false,
+        },
+    );
+    note.cluster_id = cluster;
+    note.revision = revision;
+    note
+}
+
+pub(super) fn ended(time: Time, peers: Arc<Peers>) -> Box<ConnectionEnded> {
+    Box::new(ConnectionEnded {
+        peers,
+        user_agent: None,
+        opened: time.millis(0),
+        ended: time.millis(303_000),
+        how: "client closed".into(),
+        bytes: Both {
+            client: 5_500_000,
+            server: 25_500_000,
+        },
+        streams: 3,
+        reports: Both::default(),
+        by: None,
+    })
+}

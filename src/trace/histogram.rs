@@ -95,7 +95,10 @@ mod tests {
             for number in [1_i64 << exponent, (1 << exponent) + 1, (3 << exponent) / 2] {
                 for number in [number, -number] {
                     let end = outer_end(bucket(number));
-                    assert!(end.unsigned_abs() >= number.unsigned_abs(), "{number} {end}");
+                    assert!(
+                        end.unsigned_abs() >= number.unsigned_abs(),
+                        "{number} {end}"
+                    );
                     let off = end.unsigned_abs() - number.unsigned_abs();
                     assert!(off <= number.unsigned_abs() / 64, "{number} {end}");
                     assert_eq!(bucket(end), bucket(number));

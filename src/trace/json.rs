@@ -21,7 +21,7 @@ use crate::etcd::{
 use crate::http1::Exchange;
 use crate::http2::{Offence, Settings, Side};
 use crate::kube::operation::{Operation, Verb};
-use crate::relay::{ConnectionId, Peers};
+use crate::relay::{ConnectionId, Goaway, Peers};
 
 /// Connections whose ends are kept as text. Beyond it they are forgotten all at
 /// once, which costs a little time and nothing else.
@@ -110,7 +110,10 @@ impl Lines for Json {
         }
         line.some_text(name!("message"), call.status.message.as_deref());
         line.ending(call.status.ending);
-        line.number(name!("duration_us"), micros_between(call.started, call.ended));
+        line.number(
+            name!("duration_us"),
+            micros_between(call.started, call.ended),
+        );
         if let Some(first) = call.first_byte {
             line.number(name!("first_byte_us"), micros_between(call.started, first));
         }
@@ -212,6 +215,7 @@ impl Lines for Json {
     fn http1(&mut self, peers: &Peers, exchange: &Exchange, slow: bool, out: &mut Vec<u8>) {
         let mut line = self.begin(event!("http1"), exchange.ended, peers, None, out);
         line.some_text(name!("user_agent"), exchange.user_agent.as_deref());
+        line.word(name!("protocol"), exchange.protocol);
         line.text(name!("method"), &exchange.method);
         line.text(name!("path"), &exchange.target);
         if let Some(status) = exchange.status {
@@ -324,8 +328,7 @@ impl Line<'_> {
     fn number(&mut self, name: &'static str, number: impl itoa::Integer) {
         self.out.extend_from_slice(name.as_bytes());
         let mut digits = itoa::Buffer::new();
-        self.out
-            .extend_from_slice(digits.format(number).as_bytes());
+        self.out.extend_from_slice(digits.format(number).as_bytes());
     }
 
     /// A number that is left out where it is what it always is.
@@ -476,7 +479,8 @@ impl Line<'_> {
             }
             Response::DeleteRange { deleted } => self.number(name!("count"), *deleted),
             Response::Lease { id, ttl } => {
-                let asked = matches!(call.request, Request::Lease { id: asked, .. } if asked == *id);
+                let asked =
+                    matches!(call.request, Request::Lease { id: asked, .. } if asked == *id);
                 if !asked {
                     self.lease(*id);
                 }
@@ -509,28 +513,35 @@ impl Line<'_> {
             };
         }
         self.number(of_side!("bytes"), ended.bytes[side]);
-        if let Some(settings) = &ended.settings[side] {
+        let report = &ended.reports[side];
+        if let Some(settings) = &report.settings {
             self.settings(of_side!("settings"), settings);
         }
-        self.unless(of_side!("pings"), ended.pings[side], 0);
-        let trips = &ended.ping_round_trips[side];
+        self.unless(of_side!("pings"), report.pings, 0);
+        let trips = &report.round_trips;
         if let Some(mean) = trips.total.as_micros().checked_div(u128::from(trips.count)) {
             self.number(of_side!("ping_rtt_mean_us"), mean);
             self.number(of_side!("ping_rtt_max_us"), trips.longest.as_micros());
         }
-        let resets = &ended.resets[side];
-        self.unless(of_side!("resets"), resets.count, 0);
-        if let Some(code) = resets.last {
+        self.unless(of_side!("resets"), report.resets.count, 0);
+        if let Some(code) = report.resets.last {
             self.display(of_side!("last_reset"), code);
         }
-        let stalls = &ended.stalls[side];
-        if stalls.count > 0 {
-            self.number(of_side!("stalls"), stalls.count);
-            self.number(of_side!("stalled_us"), stalls.total.as_micros());
+        if report.stalls.count > 0 {
+            self.number(of_side!("stalls"), report.stalls.count);
+            self.number(of_side!("stalled_us"), report.stalls.total.as_micros());
         }
-        if let Some((last, code, debug)) = &ended.goaway[side] {
+        if let Some(goaway) = &report.goaway {
+            let Goaway {
+                last_stream,
+                code,
+                debug,
+            } = goaway;
             let name = of_side!("goaway");
-            let _ = write!(self.out, r#"{name}{{"last_stream":{last},"code":"{code}""#);
+            let _ = write!(
+                self.out,
+                r#"{name}{{"last_stream":{last_stream},"code":"{code}""#
+            );
             if !debug.is_empty() {
                 self.text(name!("debug"), debug);
             }

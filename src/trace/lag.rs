@@ -115,7 +115,8 @@ impl Lag {
         let revision = kv.mod_revision;
         let cluster = cluster(&mut self.clusters, note.cluster_id);
         cluster.show(note.revision, note.at);
-        let is_history = cluster.highest.saturating_sub(revision) > FAR || revision <= cluster.settled;
+        let is_history =
+            cluster.highest.saturating_sub(revision) > FAR || revision <= cluster.settled;
         let slot = cluster.slot(revision);
         if slot.revision == revision
             && let State::Answered(answered) = slot.state

@@ -1,5 +1,34 @@
 //! The finished call and its sinks: the log and the summary.
+//!
+//! Connections put events into a [`Sender`]. Behind it a thread ([`start`])
+//! runs them through a [`Pipeline`], which decides what is written and how, and
+//! writes its lines out. Nothing here can hold up traffic.
 
+mod clock;
+mod diagnostics;
+mod escape;
+mod figures;
+mod filter;
+#[cfg(test)]
+mod fixtures;
+mod histogram;
+mod json;
+mod lag;
+mod lines;
+mod output;
+mod pipeline;
+mod pretty;
+mod row;
 mod sender;
+mod summary;
+mod table;
+mod writer;
 
+pub use clock::Anchor;
+pub use filter::Filter;
+pub use output::Destination;
+pub use pipeline::{Format, Options, Pipeline};
+pub use row::Colour;
 pub use sender::Sender;
+pub use summary::{CallFigures, Summary, WatchFigures};
+pub use writer::{Finished, Handle, start};

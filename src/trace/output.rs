@@ -90,16 +90,16 @@ impl Output {
         if lines.is_empty() {
             return;
         }
-        if self.torn {
+        let mended = self.torn;
+        if mended {
             lines.insert(0, b'\n');
         }
         let (written, result) = self.write_some(lines);
-        let rest = &lines[written..];
-        self.torn = match written {
-            0 => self.torn,
-            _ => lines[written - 1] != b'\n',
-        };
+        let rest = &lines[written.max(usize::from(mended))..];
         self.lost += rest.iter().filter(|byte| **byte == b'\n').count() as u64;
+        if let Some(last) = written.checked_sub(1) {
+            self.torn = lines[last] != b'\n';
+        }
         lines.clear();
         self.turn(result);
     }

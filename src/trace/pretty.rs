@@ -17,7 +17,7 @@ use crate::etcd::{
 };
 use crate::grpc::Code;
 use crate::http1::Exchange;
-use crate::http2::{Offence, Side};
+use crate::http2::{ErrorCode, Offence, Side};
 use crate::kube::key::{Extent, ResourceKey};
 use crate::kube::operation::{Operation, Verb};
 use crate::relay::Peers;
@@ -299,28 +299,29 @@ impl Lines for Pretty {
         self.object(ends_cell(&ended.peers), &mut row, DIM);
         let took = micros_between(ended.opened, ended.ended);
         row.put_right(DIM, &duration(took), self.took_end());
-        self.bytes(
-            &mut row,
-            Some(ended.bytes.client),
-            Some(ended.bytes.server),
-        );
+        self.bytes(&mut row, Some(ended.bytes.client), Some(ended.bytes.server));
         let mut notes = Notes::after(&mut row);
         notes.put(style, &shown(&ended.how));
         if ended.streams > 0 {
             notes.put(DIM, &plural(ended.streams, "stream"));
         }
         for side in [Side::Client, Side::Server] {
-            if let Some((_, code, debug)) = &ended.goaway[side] {
-                let text = format!("GOAWAY of the {side}: {code} {}", shown(debug));
-                notes.put(if code.0 == 0 { DIM } else { WARNING }, text.trim_end());
+            let report = &ended.reports[side];
+            if let Some(goaway) = &report.goaway {
+                let debug = shown(&goaway.debug);
+                let text = format!("GOAWAY of the {side}: {} {debug}", goaway.code);
+                let style = match goaway.code {
+                    ErrorCode::NO_ERROR => DIM,
+                    _ => WARNING,
+                };
+                notes.put(style, text.trim_end());
             }
-            let resets = ended.resets[side].count;
-            if resets > 0 {
-                notes.put(DIM, &format!("{} by the {side}", plural(resets, "reset")));
+            if report.resets.count > 0 {
+                let resets = plural(report.resets.count, "reset");
+                notes.put(DIM, &format!("{resets} by the {side}"));
             }
-            let stalls = &ended.stalls[side];
-            if stalls.count > 0 {
-                let stalled = u64::try_from(stalls.total.as_micros()).unwrap_or(u64::MAX);
+            if report.stalls.count > 0 {
+                let stalled = u64::try_from(report.stalls.total.as_micros()).unwrap_or(u64::MAX);
                 notes.put(DIM, &format!("{side} stalled {}", duration(stalled)));
             }
         }

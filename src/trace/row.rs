@@ -117,7 +117,10 @@ mod tests {
     #[test]
     fn long_text_loses_its_middle() {
         assert_eq!(shortened("abc".into(), 3), "abc");
-        assert_eq!(shortened("coredns-7db6d8ff4d-x2x1z".into(), 16), "coredns-7…-x2x1z");
+        assert_eq!(
+            shortened("coredns-7db6d8ff4d-x2x1z".into(), 16),
+            "coredns-7…-x2x1z"
+        );
         assert_eq!(shortened("äöüäöü".into(), 4), "äö…ü");
         assert_eq!(shortened("abc".into(), 0), "…");
     }

@@ -102,9 +102,7 @@ impl Summary {
     /// The calls, the most frequent first.
     pub fn calls(&self) -> Vec<CallFigures<'_>> {
         let mut rows: Vec<_> = self.calls.values().map(CallRow::figures).collect();
-        rows.sort_by(|a, b| {
-            (b.calls, a.verb, a.resource).cmp(&(a.calls, b.verb, b.resource))
-        });
+        rows.sort_by(|a, b| (b.calls, a.verb, a.resource).cmp(&(a.calls, b.verb, b.resource)));
         rows
     }
 

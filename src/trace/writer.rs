@@ -190,7 +190,10 @@ impl Writer {
             return false;
         }
         let first = match self.pipeline.poll_timeout() {
-            None => self.items.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            None => self
+                .items
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
             Some(time) => {
                 let left = time.saturating_duration_since(Instant::now());
                 self.items.recv_timeout(left)
@@ -251,7 +254,7 @@ impl Writer {
             }
             let lost = output.lost + self.pipeline.muted_lines();
             self.shared.lost.store(lost, Ordering::Relaxed);
-            let written = self.pipeline.lines() - lost;
+            let written = self.pipeline.lines().saturating_sub(lost);
             self.shared.lines.store(written, Ordering::Relaxed);
         }
         let stopped = self.diagnostics.stopped;
