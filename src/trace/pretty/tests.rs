@@ -59,3 +59,53 @@ fn lines_are_as_documented() {
 fn values_never_show() {
     assert!(!log().contains("SECRET"));
 }
+
+#[test]
+fn colours_change_nothing_but_colours() {
+    let time = Time::new();
+    let coloured = Format::Pretty {
+        colour: Colour::Always,
+        width: None,
+    };
+    let options = Options {
+        slow: Some(std::time::Duration::from_millis(200)),
+        ..Options::new(coloured)
+    };
+    let mut pipeline = Pipeline::new(options, time.anchor());
+    for event in a_little_of_everything(time) {
+        pipeline.handle_event(event);
+    }
+    pipeline.finish();
+    let text = String::from_utf8(pipeline.output().clone()).expect("text");
+    let mut plain = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        plain.push_str(before);
+        rest = after.split_once('m').expect("a colour ends").1;
+    }
+    plain.push_str(rest);
+    // Only a space at the end of a line may be left over.
+    let trimmed: Vec<_> = plain.lines().map(str::trim_end).collect();
+    let expected: Vec<_> = EXPECTED.trim_start().lines().collect();
+    assert_eq!(trimmed, expected);
+}
+
+#[test]
+fn a_narrow_terminal_narrows_the_objects_column() {
+    let time = Time::new();
+    let narrow = Format::Pretty {
+        colour: Colour::Never,
+        width: Some(80),
+    };
+    let mut pipeline = Pipeline::new(Options::new(narrow), time.anchor());
+    for event in a_little_of_everything(time) {
+        pipeline.handle_event(event);
+    }
+    let text = String::from_utf8(pipeline.output().clone()).expect("text");
+    let get = text.lines().nth(2).expect("a get");
+    assert_eq!(
+        get,
+        "08:05:32.240  12/345    get         pods kube-system/co…4d-x2x1z   240ms  \
+         ↑ 1.60K ↓  28B  @10231  Pod"
+    );
+}
