@@ -129,3 +129,6 @@ fn is_failure(note: &WatchNote) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

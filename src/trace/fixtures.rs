@@ -5,12 +5,16 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::Anchor;
 use crate::etcd::{
-    Call, Compare, CompareTarget, ConnectionEnded, Ending, EventKind, Header, KeyValue, MethodName,
-    Op, RangeAsked, Request, Response, Status, Traffic, TxnAsked, Value, WatchNote, Watched,
+    Call, CancelCause, Compare, CompareTarget, ConnectionEnded, Ending, Event, EventKind, Header,
+    KeyValue, MethodName, Op, RangeAsked, Request, Response, Status, Traffic, TxnAsked, Value,
+    WatchNote, Watched,
 };
 use crate::grpc::Code;
-use crate::http2::{Both, StreamId};
-use crate::relay::{ConnectionId, Peers, TlsSeen};
+use crate::http1::Exchange;
+use crate::http2::{Both, ErrorCode, Offence, Settings, Side, StreamId};
+use crate::relay::{
+    ConnectionId, FlowStalls, Goaway, Peers, Resets, RoundTrips, SideReport, TlsSeen,
+};
 
 /// 2026-11-03T08:05:32.000000Z
 pub(super) const WALL_SECONDS: u64 = 1_793_693_132;
@@ -235,7 +239,212 @@ pub(super) fn ended(time: Time, peers: Arc<Peers>) -> Box<ConnectionEnded> {
             server: 25_500_000,
         },
         streams: 3,
-        reports: Both::default(),
-        by: None,
+        reports: Both {
+            client: SideReport {
+                settings: Some(Settings {
+                    max_concurrent_streams: Some(100),
+                    ..Settings::default()
+                }),
+                pings: 2,
+                round_trips: RoundTrips {
+                    count: 2,
+                    total: Duration::from_micros(900),
+                    longest: Duration::from_micros(600),
+                },
+                ..SideReport::default()
+            },
+            server: SideReport {
+                goaway: Some(Goaway {
+                    last_stream: StreamId::from_bits(5),
+                    code: ErrorCode::ENHANCE_YOUR_CALM,
+                    debug: "too_many_pings".into(),
+                }),
+                resets: Resets {
+                    count: 1,
+                    last: Some(ErrorCode::CANCEL),
+                },
+                stalls: FlowStalls {
+                    count: 3,
+                    total: Duration::from_micros(1_460),
+                },
+                ..SideReport::default()
+            },
+        },
+        by: Some(Side::Client),
     })
+}
+
+/// Events of every kind, in an order that could have been.
+pub(super) fn a_little_of_everything(time: Time) -> Vec<Event> {
+    let pods: (&[u8], &[u8]) = (b"/registry/pods/", b"/registry/pods0");
+    let pod = b"/registry/pods/kube-system/coredns-7db6d8ff4d-x2x1z";
+    let mut events = vec![
+        Event::ConnectionOpened {
+            peers: tls_peers(12),
+            at: time.millis(0),
+        },
+        Event::Call(create(time)),
+    ];
+    let mut push = |call: Box<Call>| events.push(Event::Call(call));
+
+    let found = key_value(pod, 10_220, stored("v1", "Pod"));
+    let mut get = call(
+        time,
+        "/etcdserverpb.KV/Range",
+        Request::Range(range(pod, b"")),
+        Response::Range {
+            kvs: 1,
+            count: 1,
+            more: false,
+            first: Some(Box::new(found.clone())),
+        },
+    );
+    get.ended = time.micros(240_000);
+    push(get);
+
+    let after = [pods.0, b"lab/web\0"].concat();
+    push(call(
+        time,
+        "/etcdserverpb.KV/Range",
+        Request::Range(RangeAsked {
+            limit: 500,
+            revision: 10_200,
+            ..range(&after, pods.1)
+        }),
+        Response::Range {
+            kvs: 500,
+            count: 1_375,
+            more: true,
+            first: Some(Box::new(found.clone())),
+        },
+    ));
+
+    push(call(
+        time,
+        "/etcdserverpb.KV/Txn",
+        txn(pod, 10_219, put(pod, stored("v1", "Pod"))),
+        Response::Txn {
+            succeeded: false,
+            puts: 0,
+            deleted: 0,
+            kvs: 1,
+            first: Some(Box::new(found)),
+        },
+    ));
+
+    let mut lost = call(
+        time,
+        "/etcdserverpb.KV/Txn",
+        txn(pod, 10_220, delete(pod)),
+        Response::Unread,
+    );
+    lost.header = None;
+    lost.first_byte = None;
+    lost.received = Traffic::default();
+    lost.status = Status {
+        code: Code::CANCELLED,
+        message: None,
+        ending: Ending::Reset {
+            by: Side::Client,
+            code: ErrorCode::CANCEL,
+        },
+    };
+    push(lost);
+
+    let mut refused = call(
+        time,
+        "/etcdserverpb.Maintenance/Status",
+        Request::Unread,
+        Response::Unread,
+    );
+    refused.header = None;
+    refused.status = Status {
+        code: Code::UNAVAILABLE,
+        message: Some("etcdserver: no leader\u{1b}[2J".into()),
+        ending: Ending::Trailers,
+    };
+    push(refused);
+
+    push(call(
+        time,
+        "/etcdserverpb.Lease/LeaseGrant",
+        Request::Lease { id: 0, ttl: 3_660 },
+        Response::Lease {
+            id: 0x694d_7a3b_1c2d_3e4f,
+            ttl: 3_660,
+        },
+    ));
+    push(call(
+        time,
+        "/etcdserverpb.KV/Range",
+        Request::Range(range(b"/odd\xff\x1b\\key", b"\0")),
+        Response::Range {
+            kvs: 0,
+            count: 0,
+            more: false,
+            first: None,
+        },
+    ));
+
+    let mut push = |millis, watched| events.push(Event::Watch(note(time, millis, watched)));
+    push(
+        2,
+        Watched::Created {
+            asked: Some(time.micros(1_500)),
+            key: pods.0.into(),
+            range_end: pods.1.into(),
+            start_revision: 10_232,
+            progress_notify: true,
+            prev_kv: true,
+        },
+    );
+    push(3, Watched::Progress);
+    push(
+        5_000,
+        Watched::Canceled {
+            cause: CancelCause::Compacted {
+                compact_revision: 10_300,
+            },
+            reason: Some("etcdserver: mvcc: required revision has been compacted".into()),
+            key: pods.0.into(),
+            range_end: pods.1.into(),
+            events: 1_866,
+        },
+    );
+    events.push(Event::Watch(event(time, 7, 10_231, 2)));
+    events.push(Event::Http1 {
+        peers: peers(15),
+        exchange: Box::new(Exchange {
+            protocol: "HTTP/1.1",
+            started: time.millis(0),
+            first_byte: Some(time.millis(1)),
+            ended: time.millis(2),
+            method: "GET".into(),
+            target: "/health".into(),
+            user_agent: Some("kube-probe/1.31".into()),
+            status: Some(503),
+            request_bytes: 0,
+            response_bytes: 18,
+        }),
+    });
+    events.push(Event::TracingStopped {
+        peers: peers(15),
+        at: time.millis(3),
+        offence: Offence::new(
+            Side::Client,
+            ErrorCode::FRAME_SIZE_ERROR,
+            StreamId::from_bits(5),
+            "RFC 9113 section 4.2",
+            "sent a DATA frame of 20000 bytes on stream 5, more than the 16384 allowed",
+        ),
+    });
+    events.push(Event::ConnectionEnded(ended(time, tls_peers(12))));
+    let mut failed = ended(time, peers(16));
+    failed.how = "upstream refused: Connection refused (os error 111)".into();
+    failed.bytes = Both::default();
+    failed.streams = 0;
+    failed.ended = time.micros(310);
+    failed.reports = Both::default();
+    events.push(Event::ConnectionEnded(failed));
+    events
 }

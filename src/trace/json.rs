@@ -577,3 +577,6 @@ impl Line<'_> {
 fn count_only(request: &Request) -> bool {
     matches!(request, Request::Range(asked) if asked.count_only)
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,7 @@ impl Output {
         Ok(Output::from_file(destination, file))
     }
 
-    fn from_file(destination: Destination, file: File) -> Output {
+    pub(super) fn from_file(destination: Destination, file: File) -> Output {
         Output {
             destination,
             file,

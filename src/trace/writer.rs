@@ -81,11 +81,19 @@ pub fn start(
     destination: Destination,
     listeners: Vec<SocketAddr>,
 ) -> io::Result<Handle> {
-    let warnings_only = options.format == Format::Off && !options.summary;
     let output = match options.format {
         Format::Off => None,
         _ => Some(Output::open(destination)?),
     };
+    start_into(output, options, listeners)
+}
+
+fn start_into(
+    output: Option<Output>,
+    options: Options,
+    listeners: Vec<SocketAddr>,
+) -> io::Result<Handle> {
+    let warnings_only = output.is_none() && !options.summary;
     let (queue, items) = sync_channel(QUEUE);
     let (done, finished) = sync_channel(1);
     let shared = Arc::<Shared>::default();
