@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use etcdtap::etcd::schema::etcdserverpb::{
-    Compare, DeleteRangeRequest, Member, MemberListRequest, MemberListResponse, PutRequest,
-    PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseHeader, ResponseOp, TxnRequest,
-    TxnResponse, compare, request_op, response_op,
+    Compare, DeleteRangeRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, Member,
+    MemberListRequest, MemberListResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
+    RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse, compare, request_op,
+    response_op,
 };
 use etcdtap::etcd::{CompareTarget, Ending, Event, Op, Request, Response};
 use etcdtap::grpc::Code;
@@ -315,4 +316,42 @@ fn plain_http2_requests_are_no_calls() {
         ("GET", "/health", Some(200))
     );
     assert_eq!((exchange.response_bytes, exchange.protocol), (17, "HTTP/2"));
+}
+
+#[test]
+fn each_answered_keepalive_is_a_call_of_its_own() {
+    let mut script = Script::greeted();
+    script.open(1, "/etcdserverpb.Lease/LeaseKeepAlive");
+    script.accept(1);
+    for n in 1..=3 {
+        let ask = LeaseKeepAliveRequest { id: 42 };
+        script.message(Side::Client, 1, &ask, false);
+        script.wait(n);
+        let answer = LeaseKeepAliveResponse {
+            header: header(9),
+            id: 42,
+            ttl: 60,
+        };
+        script.message(Side::Server, 1, &answer, false);
+    }
+    script.message(Side::Client, 1, &LeaseKeepAliveRequest { id: 43 }, false);
+    script.reset(Side::Client, 1, ErrorCode::CANCEL);
+    let facts: Vec<_> = script
+        .calls()
+        .iter()
+        .map(|call| {
+            let took = (call.ended - call.started).as_millis();
+            (call.request.clone(), call.status.code, took)
+        })
+        .collect();
+    let asked = |id| Request::Lease { id, ttl: 0 };
+    assert_eq!(
+        facts,
+        [
+            (asked(42), Code::OK, 1),
+            (asked(42), Code::OK, 2),
+            (asked(42), Code::OK, 3),
+            (asked(43), Code::CANCELLED, 6),
+        ]
+    );
 }
