@@ -151,21 +151,22 @@ impl Table {
     #[inline]
     pub(super) fn entry(&self, index: u32) -> Option<(&[u8], &[u8])> {
         let at = (index as usize).checked_sub(1)?;
-        match STATIC.get(at) {
-            Some(entry) => Some(*entry),
-            None => self.dynamic(at - STATIC.len()),
+        if let Some(entry) = STATIC.get(at) {
+            return Some(*entry);
         }
-    }
-
-    /// The dynamic entry that `newer` others came after.
-    #[inline]
-    fn dynamic(&self, newer: usize) -> Option<(&[u8], &[u8])> {
-        let at = self.entries.len().checked_sub(newer + 1)?;
-        let entry = *self.entries.get(at)?;
+        let entry = self.dynamic(at)?;
         let start = entry.start as usize;
         self.octets
             .get(start..start + entry.len())?
             .split_at_checked(entry.name_len as usize)
+    }
+
+    /// The dynamic entry at `at`, counted from zero through both tables.
+    #[inline]
+    fn dynamic(&self, at: usize) -> Option<Entry> {
+        let newer = at.checked_sub(STATIC.len())?;
+        let place = self.entries.len().checked_sub(newer)?.checked_sub(1)?;
+        self.entries.get(place).copied()
     }
 
     /// Makes room for an entry and adds it. One larger than the whole table
@@ -209,9 +210,7 @@ impl Table {
         if let Some((name, _)) = STATIC.get(at) {
             return NameOctets::Given(name);
         }
-        let newer = at.wrapping_sub(STATIC.len());
-        let entry = self.entries.iter().rev().nth(newer);
-        entry.map_or(NameOctets::Given(b""), |entry| {
+        self.dynamic(at).map_or(NameOctets::Given(b""), |entry| {
             let start = entry.start as usize;
             NameOctets::Own(start..start + entry.name_len as usize)
         })
