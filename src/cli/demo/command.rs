@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::etcd::Etcd;
 use super::workload::{self, WorkloadReport};
@@ -30,7 +30,7 @@ Examples:
     etcdtap demo --log json | jq .
 
 Exit codes: 0 all went as with etcd itself; 1 no etcd, or something did not;
-2 a wrong flag; 130 ended by Ctrl-C.";
+2 a wrong flag; 130 ended by Ctrl-C before the workload was through.";
 
 /// How a command ends that Ctrl-C ended, by the shells' custom.
 const INTERRUPTED: u8 = 130;
@@ -123,38 +123,50 @@ enum Ended {
     Interrupted,
 }
 
-/// Everything that has to be gone before the process is.
-async fn perform(args: &DemoArgs, stage: &Stage, log: &Handle) -> Result<Ended, Failure> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_handler)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_handler)?;
-    tokio::select! {
-        outcome = show(args, stage, log) => outcome.map(Ended::Done),
-        // Leaving drops etcd, which ends it and removes its data.
-        _ = interrupt.recv() => Ok(Ended::Interrupted),
-        _ = terminate.recv() => Ok(Ended::Interrupted),
+/// Ctrl-C and SIGTERM, while etcd has to be ended before we are.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                let reason = io_reason(&error);
+                Failure::failed(format!("signals cannot be listened for: {reason}"))
+            })
+        };
+        Ok(Signals {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    /// One of them has come.
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
-fn no_handler(error: io::Error) -> Failure {
-    let reason = io_reason(&error);
-    Failure::failed(format!("signals cannot be listened for: {reason}"))
-}
-
-async fn show(args: &DemoArgs, stage: &Stage, log: &Handle) -> Result<WorkloadReport, Failure> {
-    let etcd = Etcd::start(args.etcd.as_deref())
-        .await
-        .map_err(|error| Failure::failed(error.to_string()))?;
-    let upstream =
-        Upstream::parse(etcd.endpoint()).map_err(|error| Failure::failed(error.to_string()))?;
-    let proxy = Proxy::bind(before(upstream), log.sender())?;
-    let endpoint = match proxy.listening().first() {
-        Some(address) => format!("http://{address}"),
-        None => {
-            return Err(Failure::failed(
-                "there is no listener to drive the workload through",
-            ));
-        }
+/// Whatever way this ends, etcd is dropped, which ends it and removes its data.
+async fn perform(args: &DemoArgs, stage: &Stage, log: &Handle) -> Result<Ended, Failure> {
+    let mut signals = Signals::listen()?;
+    let etcd = tokio::select! {
+        etcd = Etcd::start(args.etcd.as_deref()) => etcd.map_err(in_words)?,
+        () = signals.any() => return Ok(Ended::Interrupted),
     };
+    let upstream = Upstream::parse(etcd.endpoint()).map_err(in_words)?;
+    let proxy = Proxy::bind(before(upstream), log.sender())?;
+    let Some(address) = proxy.listening().first().copied() else {
+        return Err(Failure::failed(
+            "there is no listener to drive the workload through",
+        ));
+    };
+    let endpoint = format!("http://{address}");
     stage.say(&format!(
         "etcd {} at {}, etcdtap in front at {endpoint}",
         etcd.version(),
@@ -162,23 +174,28 @@ async fn show(args: &DemoArgs, stage: &Stage, log: &Handle) -> Result<WorkloadRe
     ));
     let shutdown = Shutdown::new();
     let served = tokio::spawn(proxy.run(shutdown.clone()));
-    let report = workload::run(&endpoint, |step| stage.step(step))
-        .await
-        .map_err(|error| Failure::failed(error.to_string()))?;
+    let report = tokio::select! {
+        report = workload::run(&endpoint, |step| stage.step(step)) => report.map_err(in_words)?,
+        () = signals.any() => return Ok(Ended::Interrupted),
+    };
     // The workload's connections close in their own time; then the log says
     // that they did, and not that we closed them.
     tokio::time::sleep(CLIENTS_CLOSE_WITHIN).await;
     if args.keep {
         stage.say(&format!(
-            "\nboth go on: try ETCDCTL_API=3 etcdctl --endpoints {endpoint} get --prefix --keys-only /registry/; \
-             Ctrl-C ends"
+            "\nBoth go on: ETCDCTL_API=3 etcdctl --endpoints {endpoint} get --prefix --keys-only /registry/\n\
+             Ctrl-C ends them.",
         ));
-        std::future::pending::<()>().await;
+        signals.any().await;
     }
     shutdown.advance_to(Phase::Drain);
     // A panic of the proxy was shown already, and shows in the table.
     let _ = served.await;
-    Ok(report)
+    Ok(Ended::Done(report))
+}
+
+fn in_words(error: impl std::error::Error) -> Failure {
+    Failure::failed(error.to_string())
 }
 
 fn before(upstream: Upstream) -> ProxyConfig {
