@@ -40,8 +40,11 @@ async fn a_megabyte_comes_back_and_the_log_knows_the_client() {
     let authority = Authority::new();
     let (stage, listener, etcd) = both_sides(&authority, &["h2"]).await;
     let client = authority.client(Some("kube-apiserver-etcd-client"), &["h2"]);
-    let serve = async { tokio::spawn(echo(accept_tls(&listener, &etcd).await)) };
-    let (client, _) = tokio::join!(handshake(client, stage.connect().await), serve);
+    let (client, upstream) = tokio::join!(
+        handshake(client, stage.connect().await),
+        accept_tls(&listener, &etcd)
+    );
+    tokio::spawn(echo(upstream));
     let (mut read, mut write) = tokio::io::split(client.expect("a handshake"));
     let sent = noise(1_000_003);
     let (_, got) = tokio::join!(
