@@ -8,7 +8,7 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
@@ -44,10 +44,12 @@ impl Authority {
         self.folder.path()
     }
 
-    /// Signs a certificate for 127.0.0.1 as `common_name` and writes it to the
+    /// Signs a certificate for this machine as `common_name` and writes it to the
     /// files of `file`.
     pub(super) fn issue(&self, file: &str, common_name: &str) -> net::KeyPair {
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+        let mut params =
+            CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])
+                .expect("a name");
         params
             .distinguished_name
             .push(DnType::CommonName, common_name);
@@ -110,8 +112,18 @@ impl Authority {
 
     /// A client that offers `protocols`, with a certificate or without.
     pub(super) fn client(&self, identity: Option<&str>, protocols: &[&str]) -> ClientConfig {
+        self.client_of(rustls::DEFAULT_VERSIONS, identity, protocols)
+    }
+
+    /// The same, of certain versions of TLS.
+    pub(super) fn client_of(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        identity: Option<&str>,
+        protocols: &[&str],
+    ) -> ClientConfig {
         let builder = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .expect("versions")
             .with_root_certificates(self.roots());
         let mut config = match identity {
@@ -128,12 +140,21 @@ impl Authority {
     }
 }
 
-/// A client's handshake.
+/// A client's handshake with 127.0.0.1.
 pub(super) async fn handshake<T: AsyncRead + AsyncWrite + Unpin>(
     config: ClientConfig,
     tcp: T,
 ) -> std::io::Result<client::TlsStream<T>> {
-    let name = ServerName::try_from("127.0.0.1").expect("a name");
+    handshake_with("127.0.0.1", config, tcp).await
+}
+
+/// A client's handshake with a server of the name `name`.
+pub(super) async fn handshake_with<T: AsyncRead + AsyncWrite + Unpin>(
+    name: &'static str,
+    config: ClientConfig,
+    tcp: T,
+) -> std::io::Result<client::TlsStream<T>> {
+    let name = ServerName::try_from(name).expect("a name");
     TlsConnector::from(Arc::new(config))
         .connect(name, tcp)
         .await

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio_rustls::{TlsAcceptor, server};
 
-use super::certificates::{Authority, handshake, picked, told};
+use super::certificates::{Authority, handshake, handshake_with, picked, told};
 use super::stage::{self, Stage, echo, noise, read_all, read_n, start, with_tls};
 use crate::net::{ClientAuth, UpstreamTls};
 
@@ -40,8 +40,11 @@ async fn a_megabyte_comes_back_and_the_log_knows_the_client() {
     let authority = Authority::new();
     let (stage, listener, etcd) = both_sides(&authority, &["h2"]).await;
     let client = authority.client(Some("kube-apiserver-etcd-client"), &["h2"]);
-    let serve = async { tokio::spawn(echo(accept_tls(&listener, &etcd).await)) };
-    let (client, _) = tokio::join!(handshake(client, stage.connect().await), serve);
+    let (client, upstream) = tokio::join!(
+        handshake(client, stage.connect().await),
+        accept_tls(&listener, &etcd)
+    );
+    tokio::spawn(echo(upstream));
     let (mut read, mut write) = tokio::io::split(client.expect("a handshake"));
     let sent = noise(1_000_003);
     let (_, got) = tokio::join!(
@@ -63,6 +66,22 @@ async fn a_megabyte_comes_back_and_the_log_knows_the_client() {
     assert_eq!(tls.alpn.as_deref(), Some("h2"));
     assert_eq!(tls.identity.as_deref(), Some("kube-apiserver-etcd-client"));
     assert_eq!(tls.sni, None);
+}
+
+#[tokio::test]
+async fn older_tls_and_server_names_are_seen() {
+    let authority = Authority::new();
+    let (stage, listener, etcd) = both_sides(&authority, &["h2"]).await;
+    let client = authority.client_of(&[&rustls::version::TLS12], Some("c"), &["h2"]);
+    let (client, upstream) = tokio::join!(
+        handshake_with("localhost", client, stage.connect().await),
+        accept_tls(&listener, &etcd)
+    );
+    drop((client.expect("a handshake"), upstream));
+    let ended = stage.connection_ended().await;
+    let tls = ended.peers.tls.as_ref().expect("TLS was seen");
+    assert_eq!(&*tls.version, "TLSv1.2");
+    assert_eq!(tls.sni.as_deref(), Some("localhost"));
 }
 
 #[tokio::test]
