@@ -1,10 +1,155 @@
 //! The command line: one file a command.
 
+mod call_log;
 pub mod decode;
+pub mod demo;
+mod diagnostics;
+mod duration;
+mod failure;
+mod nearest;
+pub mod proxy;
+pub mod settings;
+mod size;
+#[cfg(test)]
+mod tests;
+mod usage;
 
+use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
+
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub use failure::Failure;
+
+const ABOUT: &str = "\
+Stands between kube-apiserver and etcd, relays every byte as it came, and logs
+what the API server does to etcd in Kubernetes' own terms.";
+
+const EXAMPLES: &str = "\
+Examples:
+  See it work, with an etcd of its own:
+    etcdtap demo
+
+  Put it in front of an etcd:
+    etcdtap proxy --listen 127.0.0.1:12379 --upstream http://127.0.0.1:2379
+
+  Say what a stored value is:
+    etcdctl get /registry/pods/default/web --print-value-only | etcdtap decode";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  etcdtap completions bash > /etc/bash_completion.d/etcdtap
+  etcdtap completions zsh > \"${fpath[1]}/_etcdtap\"
+  etcdtap completions fish > ~/.config/fish/completions/etcdtap.fish";
+
+/// The program's arguments.
+#[derive(Debug, Parser)]
+#[command(name = "etcdtap", version, about = ABOUT, after_help = EXAMPLES)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Proxy(Box<proxy::ProxyFlags>),
+    Demo(demo::DemoArgs),
+    Decode(decode::DecodeArgs),
+    Completions(Completions),
+}
+
+/// Print a completion script for a shell
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+struct Completions {
+    /// Which shell
+    shell: Shell,
+}
 
 /// Parses the arguments and runs the command they name.
 pub fn run() -> ExitCode {
-    ExitCode::SUCCESS
+    let mut command = Arguments::command();
+    let matches = match command.try_get_matches_from_mut(std::env::args_os()) {
+        Ok(matches) => matches,
+        Err(error) => return refused(&error),
+    };
+    match dispatch(command, &matches) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("etcdtap: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let arguments = Arguments::from_arg_matches(matches)
+        .map_err(|error| Failure::asked(usage::sentence(&error)))?;
+    match arguments.command {
+        Command::Proxy(_) => {
+            let (Some(flags), Some(matches)) = (
+                command.find_subcommand("proxy"),
+                matches.subcommand_matches("proxy"),
+            ) else {
+                return Err(Failure::asked(
+                    "there is no command; --help lists what there is",
+                ));
+            };
+            proxy::run(flags, matches)
+        }
+        Command::Demo(args) => demo::run(&args),
+        Command::Decode(args) => Ok(decode::run(args)),
+        Command::Completions(Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "etcdtap", &mut script);
+            match io::Write::write_all(&mut io::stdout(), &script) {
+                Ok(()) => Ok(ExitCode::SUCCESS),
+                // `completions bash | head` is no failure worth a sentence.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+                Err(error) => Err(Failure::failed(format!(
+                    "standard output cannot be written: {}",
+                    io_reason(&error)
+                ))),
+            }
+        }
+    }
+}
+
+/// Prints what clap has to say: help and version as they are, all else as one
+/// sentence.
+fn refused(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A closed pipe (`--help | head`) is nothing to complain about.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(2)
+        }
+        _ => {
+            eprintln!("etcdtap: {}", usage::sentence(error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The operating system's reason without its number: `No such file or
+/// directory`, not `… (os error 2)`.
+fn io_reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((reason, _)) => reason.to_owned(),
+        None => text,
+    }
+}
+
+/// The environment, as the settings read it.
+fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }

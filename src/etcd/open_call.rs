@@ -140,6 +140,12 @@ impl OpenCall {
     /// The finished call.
     pub fn finish(&mut self, peers: &Arc<Peers>, ending: Ending, now: Instant) -> Box<Call> {
         self.over = true;
+        if let Kind::KeepAlive(waiting) = &mut self.kind
+            && let Some((_, request, _)) = waiting.pop_front()
+        {
+            // One that was asked and never answered.
+            self.request = request;
+        }
         let status = self.status(ending);
         Box::new(Call {
             peers: Arc::clone(peers),

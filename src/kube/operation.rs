@@ -155,7 +155,9 @@ impl<'c> Operation<'c> {
             Method::Watch => Some(Verb::Watch),
             Method::Compact => Some(Verb::Compaction),
             Method::LeaseGrant => Some(Verb::LeaseGrant),
-            Method::LeaseKeepAlive => Some(Verb::LeaseKeepalive),
+            // Without a request it is the stream's own end: each keepalive on it
+            // was a call before.
+            Method::LeaseKeepAlive if call.request != Request::Unread => Some(Verb::LeaseKeepalive),
             _ => operation.verb,
         };
         if operation.stored.is_none() {

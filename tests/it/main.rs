@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod captures;
+mod live;
 mod log;
 mod pcap;
+mod session;

@@ -125,7 +125,6 @@ pub(super) fn check_header(
         }
         _ => {}
     }
-    let on = on_stream(stream);
     let expected = match kind {
         FrameType::PRIORITY if length != 5 => "5",
         FrameType::RST_STREAM | FrameType::WINDOW_UPDATE if length != 4 => "4",
@@ -155,6 +154,7 @@ pub(super) fn check_header(
         }
         _ => return Ok(()),
     };
+    let on = on_stream(stream);
     let what = format!("sent a {kind} frame of {length} bytes{on} instead of {expected}");
     Err(size_error(sender, header, rule, what))
 }

@@ -212,14 +212,10 @@ impl Decoder {
         Ok(())
     }
 
-    /// The dynamic entries, newest first, and the table's size.
+    /// The table, to be looked into.
     #[cfg(test)]
-    pub(super) fn dynamic_entries(&self) -> (Vec<(Vec<u8>, Vec<u8>)>, usize) {
-        let entries = (62..=self.table.last_index())
-            .filter_map(|index| self.table.entry(index))
-            .map(|(name, value)| (name.to_vec(), value.to_vec()))
-            .collect();
-        (entries, self.table.size())
+    pub(super) fn table(&self) -> &Table {
+        &self.table
     }
 
     /// Sets the table's limit as if a size update had come.

@@ -204,10 +204,8 @@ fn leases_watches_and_the_rest() {
     let unread = |path| call(path, Request::Unread, Response::Unread);
     for (path, wanted) in [
         ("/etcdserverpb.Lease/LeaseGrant", Some(Verb::LeaseGrant)),
-        (
-            "/etcdserverpb.Lease/LeaseKeepAlive",
-            Some(Verb::LeaseKeepalive),
-        ),
+        // The end of the stream that carried the keepalives.
+        ("/etcdserverpb.Lease/LeaseKeepAlive", None),
         ("/etcdserverpb.Lease/LeaseRevoke", None),
         ("/etcdserverpb.Watch/Watch", Some(Verb::Watch)),
         ("/etcdserverpb.Maintenance/Status", None),
@@ -215,6 +213,12 @@ fn leases_watches_and_the_rest() {
     ] {
         assert_eq!(verb(&unread(path)), wanted, "{path}");
     }
+    let keepalive = call(
+        "/etcdserverpb.Lease/LeaseKeepAlive",
+        Request::Lease { id: 7, ttl: 0 },
+        Response::Lease { id: 7, ttl: 60 },
+    );
+    assert_eq!(verb(&keepalive), Some(Verb::LeaseKeepalive));
 }
 
 #[test]

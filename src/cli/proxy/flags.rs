@@ -1,0 +1,202 @@
+//! The flags of `etcdtap proxy`, raw: every value is read later, together with
+//! those of the environment and of the file, so that each is refused in the
+//! same words wherever it stands.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+const FILTERS: &str =
+    "Filters (a call is logged if it passes all of them; repeat one for any of several)";
+
+const EXAMPLES: &str = "\
+Examples:
+  Watch etcdctl work on a local etcd:
+    etcdtap proxy --listen 127.0.0.1:12379 --upstream http://127.0.0.1:2379
+    etcdctl --endpoints 127.0.0.1:12379 get --prefix /registry/pods/
+
+  Stand before a kubeadm control plane's etcd, with its certificates:
+    etcdtap proxy --listen 127.0.0.1:12379 --upstream https://127.0.0.1:2379 \\
+      --pki /etc/kubernetes/pki
+
+  One listener for each member, so that the client's balancing keeps its meaning:
+    etcdtap proxy --listen 127.0.0.1:12391 --upstream https://10.0.0.1:2379 \\
+                  --listen 127.0.0.1:12392 --upstream https://10.0.0.2:2379 \\
+      --pki /etc/kubernetes/pki
+
+  Only slow writes of pods, as JSON for jq:
+    etcdtap proxy ... --resource pods --verb create --verb update \\
+      --min-duration 100ms --log json | jq .
+
+Every flag is also an environment variable (--log-file is ETCDTAP_LOG_FILE;
+repeatable ones are separated by commas) and a key of the file that --config
+names. A flag wins over a variable, a variable over the file.
+
+Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 a port in use, an unreadable
+certificate; 2 a wrong flag, variable, file or address.";
+
+/// Stand between clients and etcd, and log every call
+///
+/// Relays every byte as it came and logs what it was: which key, which
+/// resource, how long, and what etcd answered.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ProxyFlags {
+    /// Address to listen on, as IP:PORT; repeat it with --upstream, in order
+    #[arg(long, value_name = "ADDR", help_heading = "Route")]
+    listen: Vec<OsString>,
+
+    /// The etcd behind it: http://HOST:PORT or https://HOST:PORT
+    #[arg(long, value_name = "URL", help_heading = "Route")]
+    upstream: Vec<OsString>,
+
+    /// Read settings from this YAML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<OsString>,
+
+    /// How to log calls: pretty, json or off [default: pretty on a terminal, json otherwise]
+    #[arg(long, value_name = "FORMAT", help_heading = "Log")]
+    log: Option<OsString>,
+
+    /// Log to this file instead of standard output; SIGHUP opens it anew
+    #[arg(long, value_name = "PATH", help_heading = "Log")]
+    log_file: Option<OsString>,
+
+    /// Mark calls that take at least this long
+    #[arg(
+        long,
+        value_name = "DURATION",
+        allow_hyphen_values = true,
+        help_heading = "Log"
+    )]
+    slow: Option<OsString>,
+
+    /// At the end, print a table of what passed
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", help_heading = "Log")]
+    summary: Option<OsString>,
+
+    /// Log only this gRPC method, such as Range or KV/Range
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = FILTERS
+    )]
+    method: Vec<OsString>,
+
+    /// Log only this operation, such as get, list, create, update, watch
+    #[arg(
+        long,
+        value_name = "VERB",
+        help_heading = FILTERS
+    )]
+    verb: Vec<OsString>,
+
+    /// Log only this resource, such as pods or deployments.apps
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = FILTERS
+    )]
+    resource: Vec<OsString>,
+
+    /// Log only this namespace
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = FILTERS
+    )]
+    namespace: Vec<OsString>,
+
+    /// Log only keys that begin with this
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        help_heading = FILTERS
+    )]
+    key_prefix: Vec<OsString>,
+
+    /// Log only calls that take at least this long
+    #[arg(
+        long,
+        value_name = "DURATION",
+        help_heading = FILTERS
+    )]
+    min_duration: Option<OsString>,
+
+    /// Log only what failed
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", help_heading = FILTERS)]
+    errors_only: Option<OsString>,
+
+    /// The API server's --etcd-prefix [default: /registry]
+    #[arg(long, value_name = "PREFIX", help_heading = "Decoding")]
+    etcd_prefix: Option<OsString>,
+
+    /// Bytes of each message that are kept for decoding [default: 64KiB]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        help_heading = "Decoding"
+    )]
+    capture_bytes: Option<OsString>,
+
+    /// Methods to know besides etcd's: a FileDescriptorSet, as protoc writes it
+    #[arg(long, value_name = "FILE", help_heading = "Decoding")]
+    descriptor_set: Option<OsString>,
+
+    /// Take all certificates from this folder, laid out as kubeadm does
+    #[arg(long, value_name = "DIR", help_heading = "TLS")]
+    pki: Option<OsString>,
+
+    /// Certificate that the listeners show (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    tls_cert: Option<OsString>,
+
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    tls_key: Option<OsString>,
+
+    /// Authority that signs the clients' certificates (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    tls_client_ca: Option<OsString>,
+
+    /// Client certificates: require, optional or none [default: require with a client CA]
+    #[arg(long, value_name = "MODE", help_heading = "TLS")]
+    tls_client_auth: Option<OsString>,
+
+    /// Authority that signs etcd's certificate (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    upstream_ca: Option<OsString>,
+
+    /// Client certificate to show to etcd (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    upstream_cert: Option<OsString>,
+
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    upstream_key: Option<OsString>,
+
+    /// Name that etcd's certificate must carry [default: the URL's host]
+    #[arg(long, value_name = "NAME", help_heading = "TLS")]
+    upstream_server_name: Option<OsString>,
+
+    /// How long calls may go on after SIGTERM or Ctrl-C [default: 5s]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        allow_hyphen_values = true,
+        help_heading = "Process"
+    )]
+    drain: Option<OsString>,
+
+    /// Worker threads [default: one a core]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Process"
+    )]
+    threads: Option<OsString>,
+}

@@ -1,0 +1,199 @@
+//! The proxy's life, from the first listener to the last line of the log.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{self, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Format, ProxyArgs};
+use crate::cli::call_log::{self, Place};
+use crate::cli::{Failure, io_reason};
+use crate::etcd::SessionOptions;
+use crate::etcd::dictionary::Dictionary;
+use crate::kube::key::KeySpace;
+use crate::net::{Proxy, ProxyConfig, Route, Served, Shutdown, signals};
+use crate::trace::{Filter, Finished, Handle, Options};
+
+/// How long tasks that outlived the proxy may take to notice.
+const LEAVE_WITHIN: Duration = Duration::from_millis(100);
+
+/// Relays until a signal ends it.
+///
+/// # Errors
+/// When it cannot start.
+pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
+    let place = Place::of(args.log.file.clone());
+    let format = args.log.format.unwrap_or_else(|| place.usual_format());
+    let to_people = place == Place::Terminal && format == Format::Pretty;
+    let options = Options {
+        format: place.written(format),
+        filter: filter(&args),
+        slow: args.log.slow,
+        key_space: KeySpace::new(&args.etcd_prefix),
+        summary: args.summary,
+    };
+    let listeners = args.routes.iter().map(|route| route.listen).collect();
+    let config = config(&args)?;
+    let runtime = multi_thread(args.threads)?;
+    let log = call_log::start(options, place, listeners)?;
+    let outcome = runtime.block_on(relay(config, &log, to_people));
+    runtime.shutdown_timeout(LEAVE_WITHIN);
+    let finished = log.finish();
+    let served = outcome?;
+    say_what_was(&served, &finished);
+    if let Some(summary) = &finished.summary {
+        // Standard output may carry JSON.
+        eprint!("{summary}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A runtime with `threads` workers, or one a core.
+pub(in crate::cli) fn multi_thread(threads: Option<NonZeroUsize>) -> Result<Runtime, Failure> {
+    let mut builder = runtime::Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads.get());
+    }
+    builder.enable_all().build().map_err(|error| {
+        let reason = io_reason(&error);
+        Failure::failed(format!("the threads cannot be started: {reason}"))
+    })
+}
+
+async fn relay(config: ProxyConfig, log: &Handle, to_people: bool) -> Result<Served, Failure> {
+    let scheme = match config.listener_tls {
+        Some(_) => "https",
+        None => "http",
+    };
+    let proxy = Proxy::bind(config, log.sender())?;
+    let shutdown = Shutdown::new();
+    signals::watch(shutdown.clone()).map_err(no_handler)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(no_handler)?;
+    if to_people {
+        let endpoints: Vec<String> = proxy
+            .listening()
+            .iter()
+            .map(|address| format!("{scheme}://{address}"))
+            .collect();
+        tracing::info!(
+            "waiting for the first call: point etcdctl --endpoints or kube-apiserver \
+             --etcd-servers at {}; Ctrl-C ends",
+            endpoints.join(",")
+        );
+    }
+    let served = proxy.run(shutdown);
+    tokio::pin!(served);
+    loop {
+        tokio::select! {
+            served = &mut served => return Ok(served),
+            Some(()) = hang_up.recv() => log.reopen(),
+        }
+    }
+}
+
+fn no_handler(error: io::Error) -> Failure {
+    let reason = io_reason(&error);
+    Failure::failed(format!("signals cannot be listened for: {reason}"))
+}
+
+fn say_what_was(served: &Served, finished: &Finished) {
+    tracing::info!(
+        "ended after {}: {} logged, {} dropped, tracing stopped on {}",
+        counted(served.connections, "connection"),
+        counted(finished.lines, "line"),
+        counted(finished.dropped, "line"),
+        counted(finished.tracing_stopped, "connection"),
+    );
+    if served.cut > 0 {
+        let cut = counted(served.cut, "connection");
+        tracing::warn!("{cut} still had calls when the time for draining was over");
+    }
+}
+
+fn counted(number: u64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
+fn filter(args: &ProxyArgs) -> Filter {
+    let texts = |texts: &[String]| texts.iter().map(|text| text.as_str().into()).collect();
+    let given = &args.filter;
+    Filter {
+        methods: texts(&given.methods),
+        verbs: texts(&given.verbs),
+        resources: texts(&given.resources),
+        namespaces: texts(&given.namespaces),
+        key_prefixes: given
+            .key_prefixes
+            .iter()
+            .map(|prefix| prefix.as_bytes().into())
+            .collect(),
+        min_duration: given.min_duration,
+        errors_only: given.errors_only,
+    }
+}
+
+fn config(args: &ProxyArgs) -> Result<ProxyConfig, Failure> {
+    Ok(ProxyConfig {
+        routes: args
+            .routes
+            .iter()
+            .map(|route| Route {
+                listen: route.listen.to_string(),
+                upstream: route.upstream.clone(),
+            })
+            .collect(),
+        listener_tls: args.listener_tls.clone(),
+        upstream_tls: args.upstream_tls.clone(),
+        drain: args.drain,
+        reload_every: ProxyConfig::RELOAD_EVERY,
+        session: Arc::new(SessionOptions {
+            capture_bytes: args.capture_bytes,
+            dictionary: match &args.descriptor_set {
+                None => Dictionary::built_in(),
+                Some(path) => dictionary(path)?,
+            },
+        }),
+    })
+}
+
+fn dictionary(path: &Path) -> Result<Dictionary, Failure> {
+    let place = path.display();
+    let bytes = std::fs::read(path).map_err(|error| {
+        let reason = io_reason(&error);
+        Failure::asked(format!(
+            "--descriptor-set: {place} cannot be read: {reason}"
+        ))
+    })?;
+    Dictionary::with_descriptor_set(&bytes)
+        .map_err(|error| Failure::asked(format!("--descriptor-set: {place}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_descriptor_set_is_refused_with_its_name() {
+        let missing = dictionary(Path::new("/nonexistent.binpb")).unwrap_err();
+        assert_eq!(
+            missing.to_string(),
+            "--descriptor-set: /nonexistent.binpb cannot be read: No such file or directory"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("not.binpb");
+        std::fs::write(&path, "syntax = \"proto3\";").unwrap();
+        let wrong = dictionary(&path).unwrap_err().to_string();
+        assert!(
+            wrong.contains("not.binpb: this is not a protobuf descriptor set"),
+            "{wrong}"
+        );
+    }
+}

@@ -1,0 +1,285 @@
+//! One direction of a connection.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::io::ReadBuf;
+
+use super::wire::Wire;
+use crate::etcd::Session;
+use crate::http2::Side;
+use crate::relay::{EndOfBytes, Transmit};
+use crate::trace;
+
+/// The most that is read at once.
+const SCRATCH: usize = 64 * 1024;
+
+/// Reads in a row before other connections get their turn.
+const READS_PER_TURN: usize = 16;
+
+thread_local! {
+    /// What every connection of this worker reads into: nothing stays in it
+    /// beyond one turn, so an idle connection needs no buffer of its own.
+    static READ_INTO: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+/// One direction of a connection: what it owes its reader, and its end.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    pending: Pending,
+    state: State,
+}
+
+/// Bytes that the reader's socket did not take. While there are any nothing
+/// more is read from the writer: a slow reader slows its writer.
+#[derive(Debug, Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// The writer has ended; the reader is still to be told.
+    Ending(Farewell),
+    Ended,
+}
+
+/// How a writer ended, and so how its reader is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    /// With close_notify where the reader speaks TLS.
+    Proper,
+    /// With a FIN alone: a TLS writer was cut off without close_notify.
+    Bare,
+}
+
+/// What stopped a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The writer has nothing more for now, or for ever.
+    Waiting,
+    /// The reader takes nothing more for now.
+    Stalled,
+    /// Fairness: there may be more.
+    More,
+}
+
+/// One end of the connection is no more.
+#[derive(Debug)]
+pub(super) struct Lost {
+    pub(super) side: Side,
+    /// Whether it was found by reading, which knows better why.
+    pub(super) by_reading: bool,
+    pub(super) error: io::Error,
+}
+
+/// The core of a connection, and the way out for its events.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) session: Session,
+    pub(super) events: trace::Sender,
+    /// The time of this turn.
+    pub(super) now: Instant,
+    /// Whether the upstream has sent anything.
+    pub(super) upstream_spoke: bool,
+    /// Who ended first.
+    pub(super) ended_first: Option<Side>,
+}
+
+impl Core {
+    /// Passes on the events that wait.
+    pub(super) fn drain_events(&mut self) {
+        while let Some(event) = self.session.poll_event() {
+            self.events.send(event);
+        }
+    }
+}
+
+impl Flow {
+    /// Carries what `from` has to say to its peer, for one turn.
+    pub(super) fn carry(
+        &mut self,
+        writer: &mut impl Wire,
+        reader: &mut impl Wire,
+        from: Side,
+        core: &mut Core,
+        cx: &mut Context<'_>,
+    ) -> Result<Turn, Lost> {
+        if self.settle(reader, from, cx)?.is_pending() {
+            return Ok(Turn::Stalled);
+        }
+        if self.state != State::Open {
+            return Ok(Turn::Waiting);
+        }
+        READ_INTO.with_borrow_mut(|scratch| {
+            for _ in 0..READS_PER_TURN {
+                let mut buf = ReadBuf::new(scratch);
+                let farewell = match Pin::new(&mut *writer).poll_read(cx, &mut buf) {
+                    // Read until it says so: only then are we woken again.
+                    Poll::Pending => return Ok(Turn::Waiting),
+                    Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                        self.pass_on(buf.filled(), reader, from, core, cx)?;
+                        if self.settle(reader, from, cx)?.is_pending() {
+                            return Ok(Turn::Stalled);
+                        }
+                        continue;
+                    }
+                    Poll::Ready(Ok(())) => Farewell::Proper,
+                    // How rustls says that close_notify was missing.
+                    Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                        Farewell::Bare
+                    }
+                    Poll::Ready(Err(error)) => {
+                        return Err(Lost {
+                            side: from,
+                            by_reading: true,
+                            error,
+                        });
+                    }
+                };
+                self.state = State::Ending(farewell);
+                core.ended_first.get_or_insert(from);
+                core.session.handle_end(from, EndOfBytes::Closed, core.now);
+                self.pass_on(&[], reader, from, core, cx)?;
+                return Ok(match self.settle(reader, from, cx)? {
+                    Poll::Pending => Turn::Stalled,
+                    Poll::Ready(()) => Turn::Waiting,
+                });
+            }
+            Ok(Turn::More)
+        })
+    }
+
+    /// Whether the reader has been told of the end.
+    pub(super) fn is_ended(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    /// Whether the writer is being read.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// Whether nothing waits for the reader.
+    pub(super) fn is_clear(&self) -> bool {
+        self.pending.bytes.is_empty()
+    }
+
+    /// Ends it from our side, as if its writer had.
+    pub(super) fn close(&mut self) {
+        if self.state == State::Open {
+            self.state = State::Ending(Farewell::Proper);
+        }
+    }
+
+    /// Sends what waits for the reader, and then its farewell.
+    pub(super) fn settle(
+        &mut self,
+        reader: &mut impl Wire,
+        from: Side,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, Lost> {
+        if !self.pending.bytes.is_empty() {
+            let rest = &self.pending.bytes[self.pending.sent..];
+            let sent = write(reader, rest, from, cx)?;
+            if sent < rest.len() {
+                self.pending.sent += sent;
+                return Ok(Poll::Pending);
+            }
+            self.pending = Pending::default();
+        }
+        // Costs nothing on plain TCP; under TLS it moves what rustls holds.
+        match Pin::new(&mut *reader).poll_flush(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Err(lost_reader(from, error)),
+            Poll::Pending => return Ok(Poll::Pending),
+        }
+        if let State::Ending(farewell) = self.state {
+            match farewell {
+                Farewell::Bare => reader.send_fin(),
+                Farewell::Proper => match Pin::new(&mut *reader).poll_shutdown(cx) {
+                    // One that is gone already cannot be told; its own
+                    // direction finds that out.
+                    Poll::Ready(_) => {}
+                    Poll::Pending => return Ok(Poll::Pending),
+                },
+            }
+            self.state = State::Ended;
+        }
+        Ok(Poll::Ready(()))
+    }
+
+    /// Shows `bytes` to the core and sends the reader what comes out of it.
+    fn pass_on(
+        &mut self,
+        bytes: &[u8],
+        reader: &mut impl Wire,
+        from: Side,
+        core: &mut Core,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Lost> {
+        if !bytes.is_empty() {
+            core.upstream_spoke |= from == Side::Server;
+            core.session.handle_bytes(from, bytes, core.now);
+        }
+        let mut result = Ok(());
+        while let Some(Transmit::AsCame(range)) = core.session.poll_transmit(from) {
+            if result.is_ok() {
+                result = self.send(&bytes[range], reader, from, cx);
+            }
+        }
+        core.drain_events();
+        result
+    }
+
+    /// Writes what the reader's socket takes of `bytes` and keeps the rest.
+    fn send(
+        &mut self,
+        bytes: &[u8],
+        reader: &mut impl Wire,
+        from: Side,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Lost> {
+        let sent = match self.pending.bytes.is_empty() {
+            true => write(reader, bytes, from, cx)?,
+            false => 0,
+        };
+        self.pending.bytes.extend_from_slice(&bytes[sent..]);
+        Ok(())
+    }
+}
+
+/// Writes until `reader` takes no more; how much it took.
+fn write(
+    reader: &mut impl Wire,
+    bytes: &[u8],
+    from: Side,
+    cx: &mut Context<'_>,
+) -> Result<usize, Lost> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match Pin::new(&mut *reader).poll_write(cx, &bytes[sent..]) {
+            Poll::Ready(Ok(0)) => {
+                return Err(lost_reader(from, io::ErrorKind::WriteZero.into()));
+            }
+            Poll::Ready(Ok(n)) => sent += n,
+            Poll::Ready(Err(error)) => return Err(lost_reader(from, error)),
+            Poll::Pending => break,
+        }
+    }
+    Ok(sent)
+}
+
+fn lost_reader(from: Side, error: io::Error) -> Lost {
+    Lost {
+        side: from.peer(),
+        by_reading: false,
+        error,
+    }
+}

@@ -1,0 +1,9 @@
+//! The shell on real loopback sockets, against small upstreams of its own.
+
+mod certificates;
+mod encrypted;
+mod end;
+mod failing;
+mod plain;
+mod rotation;
+mod stage;

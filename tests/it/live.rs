@@ -1,0 +1,32 @@
+//! The built program in front of real etcd servers, driven by real clients.
+//! Each test says what a client gets through etcdtap, and where that makes
+//! sense compares it with what the same client gets from etcd itself.
+
+// The harness: each of these stands for one thing outside the test.
+mod certs;
+mod etcd;
+mod etcdctl;
+mod http;
+mod lines;
+mod log;
+mod patience;
+mod ports;
+mod proxy;
+mod stack;
+mod tls;
+
+// The tests.
+mod auth;
+mod backpressure;
+mod cluster;
+mod http1;
+mod identity;
+mod kv;
+mod lease;
+mod list;
+mod logfile;
+mod outage;
+mod passthrough;
+mod process;
+mod rotation;
+mod watch;

@@ -1,0 +1,8 @@
+//! The core under scripts of bytes, with a clock of their own.
+
+mod calls;
+mod fail_open;
+mod flow;
+mod messages;
+mod script;
+mod watches;
