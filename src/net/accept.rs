@@ -10,12 +10,13 @@ use tokio::net::TcpListener;
 use super::Phase;
 use super::complaints::Complaints;
 use super::lane::Lane;
+use super::workers::Workers;
 
 /// How long to leave the queue alone when the machine has no room for more.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Accepts until the proxy is told to end; then the listener is closed.
-pub(super) async fn accept(listener: TcpListener, lane: Arc<Lane>) {
+pub(super) async fn accept(listener: TcpListener, lane: Arc<Lane>, workers: Arc<Workers>) {
     let complaints = Complaints::every(Duration::from_secs(1));
     loop {
         let accepted = tokio::select! {
@@ -25,7 +26,9 @@ pub(super) async fn accept(listener: TcpListener, lane: Arc<Lane>) {
         };
         match accepted {
             Ok((client, from)) => {
-                tokio::spawn(Arc::clone(&lane).serve(client, from));
+                if let Err(error) = workers.serve(client, from, &lane) {
+                    tracing::warn!("the connection of {from} cannot be served: {error}");
+                }
             }
             Err(error) if is_scarcity(&error) => {
                 if let Some(more) = complaints.about(&error.to_string(), Instant::now()) {

@@ -1,5 +1,6 @@
 //! What a proxy is told before it starts.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,9 @@ pub struct ProxyConfig {
     pub listener_tls: Option<ListenerTls>,
     /// TLS towards the upstreams that are `https`.
     pub upstream_tls: UpstreamTls,
+    /// How many threads of their own serve the connections, each connection on
+    /// one of them; `None` serves them all on the runtime that accepts.
+    pub workers: Option<NonZeroUsize>,
     /// How long open calls may go on once the proxy is told to end.
     pub drain: Duration,
     /// How often the certificate files are looked at for changes.

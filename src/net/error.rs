@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub enum BindError {
     /// What was asked for makes no sense.
     Configuration(String),
+    /// The threads that serve connections cannot be started.
+    Threads(io::Error),
     /// An address cannot be listened on.
     Listen {
         /// The address as it was given.
@@ -47,11 +49,23 @@ impl std::fmt::Display for BindError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             BindError::Configuration(what) => f.write_str(what),
+            BindError::Threads(error) => {
+                write!(f, "the threads cannot be started: {}", reason(error))
+            }
             BindError::Listen { address, error } => {
-                write!(f, "cannot listen on {address}: {error}")
+                let hint = match error.kind() {
+                    io::ErrorKind::AddrInUse => "; end what listens there, or choose another one",
+                    _ => "",
+                };
+                write!(f, "cannot listen on {address}: {}{hint}", reason(error))
             }
             BindError::Unreadable { role, path, error } => {
-                write!(f, "cannot read {role} {}: {error}", path.display())
+                write!(
+                    f,
+                    "cannot read {role} {}: {}",
+                    path.display(),
+                    reason(error)
+                )
             }
             BindError::Unusable { role, path, why } => {
                 write!(f, "cannot use {role} {} because {why}", path.display())
@@ -61,3 +75,12 @@ impl std::fmt::Display for BindError {
 }
 
 impl std::error::Error for BindError {}
+
+/// The operating system's words without its number for them.
+fn reason(error: &io::Error) -> String {
+    let words = error.to_string();
+    match words.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => words,
+    }
+}

@@ -226,6 +226,8 @@ impl Flow {
     ) -> Result<(), Lost> {
         if !bytes.is_empty() {
             core.upstream_spoke |= from == Side::Server;
+            // An answer may be read in the same turn as its request was.
+            core.now = Instant::now();
             core.session.handle_bytes(from, bytes, core.now);
         }
         let mut result = Ok(());

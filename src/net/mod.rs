@@ -28,6 +28,7 @@ mod tests;
 mod tls;
 mod upstream;
 mod wire;
+mod workers;
 
 pub use config::{ClientAuth, KeyPair, ListenerTls, ProxyConfig, Route, UpstreamTls};
 pub use error::BindError;

@@ -16,6 +16,7 @@ use super::lane::Lane;
 use super::listen::listen;
 use super::tally::Tally;
 use super::tls::{Pems, TlsSource, reload};
+use super::workers::Workers;
 use super::{BindError, Phase, ProxyConfig, Shutdown, limits};
 use crate::trace;
 
@@ -25,6 +26,7 @@ const CLOSE_ALL_WITHIN: Duration = Duration::from_secs(1);
 /// A proxy whose listeners are open.
 pub struct Proxy {
     listening: Vec<(TcpListener, SocketAddr)>,
+    workers: Workers,
     config: ProxyConfig,
     server_names: Vec<Option<Arc<rustls::pki_types::ServerName<'static>>>>,
     source: TlsSource,
@@ -70,6 +72,7 @@ impl Proxy {
         let pems = source.read()?;
         let tls = Arc::new(ArcSwap::from_pointee(source.build(&pems)?));
         limits::raise_open_files();
+        let workers = Workers::start(config.workers).map_err(BindError::Threads)?;
         let mut listening = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
             let (listener, address) = listen(&route.listen)?;
@@ -78,6 +81,7 @@ impl Proxy {
         }
         Ok(Proxy {
             listening,
+            workers,
             config,
             server_names,
             source,
@@ -102,6 +106,7 @@ impl Proxy {
         }
         let tally = Arc::new(Tally::default());
         let last_id = Arc::new(AtomicU64::new(0));
+        let workers = Arc::new(self.workers);
         let mut accepting = Vec::new();
         let routes = self.config.routes.into_iter().zip(self.server_names);
         for ((route, server_name), (listener, address)) in routes.zip(self.listening) {
@@ -118,7 +123,11 @@ impl Proxy {
                 about_upstream: Complaints::default(),
                 about_clients: Complaints::default(),
             };
-            accepting.push(tokio::spawn(accept(listener, Arc::new(lane))));
+            accepting.push(tokio::spawn(accept(
+                listener,
+                Arc::new(lane),
+                Arc::clone(&workers),
+            )));
         }
         // The lanes' clones are enough to keep the trace open, and no more.
         drop(self.events);

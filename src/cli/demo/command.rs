@@ -73,7 +73,7 @@ pub(in crate::cli) fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
         colour: place.colour(),
     };
     diagnostics::start("warn");
-    let runtime = proxy::multi_thread(None)?;
+    let runtime = proxy::multi_thread()?;
     let log = call_log::start(
         Options {
             summary: true,
@@ -206,6 +206,7 @@ fn before(upstream: Upstream) -> ProxyConfig {
         }],
         listener_tls: None,
         upstream_tls: UpstreamTls::default(),
+        workers: None,
         drain: DRAIN,
         reload_every: ProxyConfig::RELOAD_EVERY,
         session: Arc::new(SessionOptions::default()),

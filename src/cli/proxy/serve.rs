@@ -1,10 +1,10 @@
 //! The proxy's life, from the first listener to the last line of the log.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
@@ -39,7 +39,8 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
     };
     let listeners = args.routes.iter().map(|route| route.listen).collect();
     let config = config(&args)?;
-    let runtime = multi_thread(args.threads)?;
+    // It accepts and listens for signals; connections have threads of their own.
+    let runtime = started(runtime::Builder::new_current_thread())?;
     let log = call_log::start(options, place, listeners)?;
     let outcome = runtime.block_on(relay(config, &log, to_people));
     runtime.shutdown_timeout(LEAVE_WITHIN);
@@ -53,12 +54,12 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A runtime with `threads` workers, or one a core.
-pub(in crate::cli) fn multi_thread(threads: Option<NonZeroUsize>) -> Result<Runtime, Failure> {
-    let mut builder = runtime::Builder::new_multi_thread();
-    if let Some(threads) = threads {
-        builder.worker_threads(threads.get());
-    }
+/// A runtime with one worker a core.
+pub(in crate::cli) fn multi_thread() -> Result<Runtime, Failure> {
+    started(runtime::Builder::new_multi_thread())
+}
+
+fn started(mut builder: runtime::Builder) -> Result<Runtime, Failure> {
     builder.enable_all().build().map_err(|error| {
         let reason = io_reason(&error);
         Failure::failed(format!("the threads cannot be started: {reason}"))
@@ -152,6 +153,9 @@ fn config(args: &ProxyArgs) -> Result<ProxyConfig, Failure> {
             .collect(),
         listener_tls: args.listener_tls.clone(),
         upstream_tls: args.upstream_tls.clone(),
+        workers: args
+            .threads
+            .or_else(|| thread::available_parallelism().ok()),
         drain: args.drain,
         reload_every: ProxyConfig::RELOAD_EVERY,
         session: Arc::new(SessionOptions {

@@ -28,6 +28,7 @@ pub(super) struct Stage {
 /// A proxy's configuration for tests: one route to `upstream`, plaintext.
 pub(super) fn to(upstream: &str) -> ProxyConfig {
     ProxyConfig {
+        workers: None,
         routes: vec![Route {
             listen: "127.0.0.1:0".to_owned(),
             upstream: Upstream::parse(upstream).expect("a good URL"),
