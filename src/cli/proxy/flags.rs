@@ -191,7 +191,7 @@ pub struct ProxyFlags {
     )]
     drain: Option<OsString>,
 
-    /// Worker threads [default: one a core]
+    /// Worker threads [default: one for every four cores, at least one]
     #[arg(
         long,
         value_name = "N",

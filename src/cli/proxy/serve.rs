@@ -1,6 +1,7 @@
 //! The proxy's life, from the first listener to the last line of the log.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -139,6 +140,13 @@ fn filter(args: &ProxyArgs) -> Filter {
         min_duration: given.min_duration,
         errors_only: given.errors_only,
     }
+}
+
+/// One thread for every four cores: one carries what an etcd answers, and more
+/// than are needed cost CPU time in switching between them (docs/benchmarks.md).
+fn threads_for_this_machine() -> NonZeroUsize {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new(cores / 4).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn config(args: &ProxyArgs) -> Result<ProxyConfig, Failure> {
