@@ -1,16 +1,13 @@
 //! One gRPC message on its way: unpacked if it is compressed, read field by
 //! field or captured for reading through its descriptor.
 
-use std::io::Write;
-
-use flate2::write::GzDecoder;
-
 use super::call::{Header, KeyValue, Request, Response};
 use super::read::{
     Budget, RequestReader, ResponseReader, WatchRequestReader, WatchResponseReader, WatchSeen,
 };
 use super::watch::EventKind;
 use super::wire;
+use crate::grpc::Inflater;
 
 /// What is to be read out of a message.
 #[derive(Debug)]
@@ -84,14 +81,16 @@ impl Message {
         }
     }
 
-    /// The message is whole: what a decompressor held back is read as well.
-    pub fn end<F>(&mut self, destination: &mut Destination<'_, F>)
+    /// The message is whole: what a decompressor held back is read as well. Gives
+    /// whether it was well-formed, where it is read field by field.
+    pub fn end<F>(&mut self, destination: &mut Destination<'_, F>) -> bool
     where
         F: FnMut(&WatchSeen, EventKind, KeyValue, bool),
     {
         if let Some(mut inflater) = self.inflater.take() {
             inflater.finish(|plain| self.read(plain, destination));
         }
+        self.wire.is_whole()
     }
 
     fn read<F>(&mut self, bytes: &[u8], destination: &mut Destination<'_, F>)
@@ -116,59 +115,6 @@ impl Message {
             }
             Aim::Nothing => {}
         }
-    }
-}
-
-/// Unpacks a gzip message in small steps, so that what it holds stays bounded
-/// whatever the ratio.
-#[derive(Debug)]
-struct Inflater {
-    decoder: GzDecoder<Vec<u8>>,
-    produced: u64,
-    broken: bool,
-}
-
-/// Compressed bytes unpacked in one step: at deflate's best ratio (1,032 to 1)
-/// half a megabyte.
-const STEP: usize = 512;
-
-/// What one message may unpack to before the rest is left unread: no etcd
-/// message is larger (gRPC's own limit is 4 GiB on the wire).
-const MOST_PRODUCED: u64 = 4 << 30;
-
-impl Inflater {
-    fn new() -> Inflater {
-        Inflater {
-            decoder: GzDecoder::new(Vec::new()),
-            produced: 0,
-            broken: false,
-        }
-    }
-
-    fn inflate(&mut self, bytes: &[u8], mut on_plain: impl FnMut(&[u8])) {
-        for step in bytes.chunks(STEP) {
-            if self.broken {
-                return;
-            }
-            // An error here is a message that its receiver will refuse too.
-            self.broken = self.decoder.write_all(step).is_err();
-            self.give(&mut on_plain);
-        }
-    }
-
-    fn finish(&mut self, mut on_plain: impl FnMut(&[u8])) {
-        if !self.broken {
-            self.broken = self.decoder.try_finish().is_err();
-            self.give(&mut on_plain);
-        }
-    }
-
-    fn give(&mut self, on_plain: &mut impl FnMut(&[u8])) {
-        let plain = self.decoder.get_mut();
-        on_plain(plain);
-        self.produced += plain.len() as u64;
-        plain.clear();
-        self.broken |= self.produced > MOST_PRODUCED;
     }
 }
 

@@ -53,7 +53,8 @@ pub struct Session {
     protocol: Protocol,
     events: VecDeque<Event>,
     bytes: Both<u64>,
-    pass: usize,
+    /// Bytes of each side's last input that have not been given out.
+    pass: Both<usize>,
     deadline: Option<Instant>,
     /// Whose bytes ended first, and how.
     ended: Option<(Side, EndOfBytes)>,
@@ -86,7 +87,7 @@ impl Session {
             protocol: Protocol::Undecided { first: Vec::new() },
             events,
             bytes: Both::default(),
-            pass: 0,
+            pass: Both::default(),
             deadline: None,
             ended: None,
         }
@@ -95,7 +96,7 @@ impl Session {
     /// `from` sent `bytes`. What is decoded of them is known, and its events
     /// wait, before any of them is given out by [`Session::poll_transmit`].
     pub fn handle_bytes(&mut self, from: Side, bytes: &[u8], now: Instant) {
-        self.pass = bytes.len();
+        self.pass[from] = bytes.len();
         self.bytes[from] += bytes.len() as u64;
         if bytes.is_empty() {
             return;
@@ -114,8 +115,10 @@ impl Session {
         }
         if how == EndOfBytes::Lost || from == Side::Server {
             // Nothing can be answered any more. (A client that only closes its
-            // sending half still waits for answers.)
-            self.end_calls(from, now);
+            // sending half still waits for answers.) The one that went first
+            // ended them.
+            let by = self.ended.map_or(from, |(side, _)| side);
+            self.end_calls(by, now);
         }
     }
 
@@ -175,10 +178,10 @@ impl Session {
         }
     }
 
-    /// The next bytes to send to the peer of `from`, the side that was heard
-    /// last; all of them must leave before more of `from`'s are handed in.
-    pub fn poll_transmit(&mut self, _from: Side) -> Option<Transmit> {
-        match std::mem::take(&mut self.pass) {
+    /// The next bytes to send to the peer of `from`; all of them must leave before
+    /// more of `from`'s are handed in.
+    pub fn poll_transmit(&mut self, from: Side) -> Option<Transmit> {
+        match std::mem::take(&mut self.pass[from]) {
             0 => None,
             n => Some(Transmit::AsCame(0..n)),
         }
@@ -205,6 +208,17 @@ impl Session {
             Protocol::Http2(connection) => connection.open_streams(),
             Protocol::Http1(connection) => connection.open_requests(),
             Protocol::Undecided { .. } | Protocol::Opaque => 0,
+        }
+    }
+
+    /// Whether nothing is under way: what a drain waits for. Where calls cannot
+    /// be known, something may be.
+    pub fn is_at_rest(&self) -> bool {
+        match &self.protocol {
+            Protocol::Http2(c) => c.is_following() && c.open_streams() == 0,
+            Protocol::Http1(c) => !c.is_tunnel() && c.open_requests() == 0,
+            Protocol::Undecided { first } => first.is_empty(),
+            Protocol::Opaque => false,
         }
     }
 

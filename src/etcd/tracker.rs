@@ -56,6 +56,12 @@ pub(super) enum Stream {
 /// Longest `:path` that is kept.
 const MAX_PATH: usize = 1024;
 
+/// Longest `user-agent` that is kept.
+const MAX_USER_AGENT: usize = 1024;
+
+/// Longest `grpc-message` that is kept, before its percent-encoding is undone.
+const MAX_MESSAGE: usize = 8192;
+
 impl Tracker {
     pub fn new(peers: Arc<Peers>, options: Arc<SessionOptions>) -> Tracker {
         Tracker {
@@ -70,6 +76,7 @@ impl Tracker {
 
     /// The shared text of a user agent.
     fn intern(&mut self, value: &[u8]) -> Arc<str> {
+        let value = &value[..value.len().min(MAX_USER_AGENT)];
         match &self.user_agent {
             Some(known) if known.as_bytes() == value => Arc::clone(known),
             _ => {
@@ -144,16 +151,25 @@ impl Tracker {
             return;
         };
         let length = u64::from(message.length);
-        self.with_destination(call, length, now, |destination| message.end(destination));
+        let mut whole = false;
+        self.with_destination(call, length, now, |destination| {
+            whole = message.end(destination);
+        });
         if from == Side::Server {
             call.answered = Some(now);
         }
         match std::mem::replace(&mut message.aim, Aim::Nothing) {
             Aim::WatchRequest(reader) => {
                 if let Kind::Watch(watches) = &mut call.kind {
-                    watches.asked(reader.asked, now);
+                    if whole {
+                        watches.asked(reader.asked, now);
+                    } else {
+                        watches.asked_unreadably();
+                    }
                 }
             }
+            // Of a message that is no WatchResponse nothing is made up.
+            Aim::WatchResponse(_) if !whole => {}
             Aim::WatchResponse(reader) => {
                 call.header = Some(reader.seen.header);
                 let origin = self.origin(call);
@@ -177,7 +193,11 @@ impl Tracker {
                 }
             }
             Aim::Capture { bytes, .. } => self.read_by_name(call, from, &bytes),
-            Aim::Nothing => {}
+            Aim::Nothing => {
+                if let (Kind::Watch(watches), Side::Client) = (&mut call.kind, from) {
+                    watches.asked_unreadably();
+                }
+            }
         }
         self.spare = Some(message);
     }
@@ -326,6 +346,7 @@ impl Tap for Tracker {
                 b"grpc-encoding" => call.directions.server.encoding = Encoding::of(value),
                 b"grpc-status" => call.code = Some(Code::parse(value).unwrap_or(Code::UNKNOWN)),
                 b"grpc-message" if !value.is_empty() => {
+                    let value = &value[..value.len().min(MAX_MESSAGE)];
                     call.message = Some(percent_decode(value).into());
                 }
                 _ => {}

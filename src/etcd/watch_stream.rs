@@ -17,6 +17,13 @@ pub(super) struct WatchStream {
     /// Creations that etcd has not answered, in the order of asking: it answers
     /// in that order, and clientv3 relies on it.
     asked: VecDeque<(Box<WatchCreate>, Instant)>,
+    /// Creations behind those, of which only the number is kept.
+    asked_unkept: u64,
+    /// A request could not be read, so it is not known any more which answer
+    /// belongs to which creation.
+    unpaired: bool,
+    /// Bytes of keys in `asked` and `live`.
+    key_bytes: usize,
     /// By watch id, ascending: etcd hands them out so, and a stream of an API
     /// server has one.
     live: Vec<Live>,
@@ -31,8 +38,15 @@ struct Live {
     cancel_requested: bool,
 }
 
-/// Creations that wait for their answer, at most; beyond it they are forgotten.
+/// Creations that are kept while they wait for their answer.
 const MOST_ASKED: usize = 65_536;
+
+/// Watches that are followed on one stream. etcd holds far more for each of them
+/// than we do.
+const MOST_LIVE: usize = 262_144;
+
+/// Bytes of keys that are kept for one stream; watches beyond it go without.
+const MOST_KEY_BYTES: usize = 16 << 20;
 
 /// Where a note comes from.
 #[derive(Clone)]
@@ -72,16 +86,47 @@ impl Origin {
 impl WatchStream {
     /// The client asked for something.
     pub fn asked(&mut self, asked: WatchAsked, now: Instant) {
-        if let Some(create) = asked.create
-            && self.asked.len() < MOST_ASKED
-        {
-            self.asked.push_back((create, now));
+        if let Some(mut create) = asked.create {
+            // In order: once one was only counted, so are those behind it.
+            if self.asked_unkept > 0 || self.asked.len() == MOST_ASKED {
+                self.asked_unkept += 1;
+            } else {
+                let bytes = create.key.len() + create.range_end.len();
+                if self.key_bytes + bytes > MOST_KEY_BYTES {
+                    create.key = Box::default();
+                    create.range_end = Box::default();
+                } else {
+                    self.key_bytes += bytes;
+                }
+                self.asked.push_back((create, now));
+            }
         }
         if let Some(id) = asked.cancel
             && let Ok(at) = self.find(id)
         {
             self.live[at].cancel_requested = true;
         }
+    }
+
+    /// The client asked for something that could not be read.
+    pub fn asked_unreadably(&mut self) {
+        self.unpaired = true;
+        self.asked = VecDeque::new();
+    }
+
+    /// The creation that etcd answers now.
+    fn next_asked(&mut self) -> Option<(Box<WatchCreate>, Instant)> {
+        if self.unpaired {
+            return None;
+        }
+        let next = self.asked.pop_front();
+        if next.is_none() {
+            self.asked_unkept = self.asked_unkept.saturating_sub(1);
+        }
+        if self.asked.is_empty() {
+            self.asked = VecDeque::new();
+        }
+        next
     }
 
     /// A WatchResponse is whole; its events were told before.
@@ -99,14 +144,12 @@ impl WatchStream {
             self.live[at].events += seen.events;
         }
         if seen.created {
-            let (create, asked) = match self.asked.pop_front() {
+            let (create, asked) = match self.next_asked() {
                 Some((create, asked)) => (*create, Some(asked)),
                 None => (WatchCreate::default(), None),
             };
-            if self.asked.is_empty() {
-                self.asked = VecDeque::new();
-            }
             if seen.canceled {
+                self.forget_keys(&create.key, &create.range_end);
                 let watched = self.canceled(seen, Some(create));
                 on_event(origin.note(seen, bytes, now, watched));
                 return;
@@ -160,6 +203,9 @@ impl WatchStream {
             Ok(at) if refused.is_none() => Some(self.live.remove(at)),
             _ => None,
         };
+        if let Some(live) = &live {
+            self.forget_keys(&live.key, &live.range_end);
+        }
         let requested = live.as_ref().is_some_and(|live| live.cancel_requested);
         let cause = match (&refused, seen.compact_revision) {
             (_, compact_revision) if compact_revision > 0 => {
@@ -183,6 +229,10 @@ impl WatchStream {
         }
     }
 
+    fn forget_keys(&mut self, key: &[u8], range_end: &[u8]) {
+        self.key_bytes = self.key_bytes.saturating_sub(key.len() + range_end.len());
+    }
+
     fn find(&self, id: i64) -> Result<usize, usize> {
         self.live.binary_search_by_key(&id, |live| live.id)
     }
@@ -190,7 +240,13 @@ impl WatchStream {
     fn insert(&mut self, live: Live) {
         match self.find(live.id) {
             // The client chose an id again that it had not seen end.
-            Ok(at) => self.live[at] = live,
+            Ok(at) => {
+                let old = std::mem::replace(&mut self.live[at], live);
+                self.forget_keys(&old.key, &old.range_end);
+            }
+            Err(_) if self.live.len() == MOST_LIVE => {
+                self.forget_keys(&live.key, &live.range_end);
+            }
             Err(at) => {
                 if self.live.is_empty() {
                     // Nearly every stream has one watch: no room for more yet.

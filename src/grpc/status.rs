@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::http2::ErrorCode;
+
 /// A gRPC status code. Numbers outside the 17 that gRPC names are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code(pub u32);
@@ -60,16 +62,13 @@ impl Code {
 
     /// The code that gRPC gives a stream which ended with RST_STREAM and no
     /// trailers (gRPC over HTTP/2, "HTTP2 Transport Mapping: Errors").
-    pub const fn from_reset(code: crate::http2::ErrorCode) -> Code {
-        match code.0 {
-            // REFUSED_STREAM: never processed.
-            7 => Code::UNAVAILABLE,
-            // CANCEL
-            8 => Code::CANCELLED,
-            // ENHANCE_YOUR_CALM
-            11 => Code::RESOURCE_EXHAUSTED,
-            // INADEQUATE_SECURITY
-            12 => Code::PERMISSION_DENIED,
+    pub const fn from_reset(code: ErrorCode) -> Code {
+        match code {
+            // It was never processed.
+            ErrorCode::REFUSED_STREAM => Code::UNAVAILABLE,
+            ErrorCode::CANCEL => Code::CANCELLED,
+            ErrorCode::ENHANCE_YOUR_CALM => Code::RESOURCE_EXHAUSTED,
+            ErrorCode::INADEQUATE_SECURITY => Code::PERMISSION_DENIED,
             _ => Code::INTERNAL,
         }
     }

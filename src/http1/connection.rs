@@ -125,6 +125,11 @@ impl Connection {
         self.waiting.len()
     }
 
+    /// Whether the rest of the connection is no HTTP/1.1 any more.
+    pub fn is_tunnel(&self) -> bool {
+        self.tunnel
+    }
+
     fn answered(&mut self, now: Instant, on_exchange: &mut impl FnMut(Exchange)) {
         // An interim answer (1xx) leaves its request waiting.
         if self.waiting.front().is_some_and(|e| e.status.is_none()) {

@@ -197,7 +197,10 @@ impl<T: Tap> Connection<T> {
             } => {
                 half.window.spend(flow_controlled);
                 let left = half.window.available(DEFAULT_INITIAL_WINDOW_SIZE);
-                if left < 0 {
+                // An empty frame needs no window, not even one that SETTINGS made
+                // negative (RFC 9113, section 6.9.1).
+                let spends = flow_controlled > 0;
+                if spends && left < 0 {
                     return Err(overrun(from, StreamId::CONNECTION, -left));
                 }
                 half.stall.spent(left, &mut half.stalls, now);
@@ -210,7 +213,7 @@ impl<T: Tap> Connection<T> {
                 }
                 slot.windows[from].spend(flow_controlled);
                 let left = slot.windows[from].available(half.allowed.initial_window.most);
-                if left < 0 {
+                if spends && left < 0 {
                     return Err(overrun(from, stream, -left));
                 }
                 if !end_stream {

@@ -161,9 +161,7 @@ fn config(args: &ProxyArgs) -> Result<ProxyConfig, Failure> {
             .collect(),
         listener_tls: args.listener_tls.clone(),
         upstream_tls: args.upstream_tls.clone(),
-        workers: args
-            .threads
-            .or_else(|| thread::available_parallelism().ok()),
+        workers: Some(args.threads.unwrap_or_else(threads_for_this_machine)),
         drain: args.drain,
         reload_every: ProxyConfig::RELOAD_EVERY,
         session: Arc::new(SessionOptions {

@@ -15,10 +15,6 @@ pub(super) use watch::{
 use super::call::{Header, KeyValue, Value};
 use super::wire::Want;
 
-/// Longest part of a key that is kept. etcd has no limit of its own beyond the
-/// request's; Kubernetes' keys stay under 1 KiB.
-const KEY: usize = 4096;
-
 /// What may still be kept of a message (`--capture-bytes`).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Budget(usize);
@@ -28,11 +24,22 @@ impl Budget {
         Budget(bytes)
     }
 
-    /// Takes up to `most` bytes of a field of `len`.
-    fn take(&mut self, len: u64, most: usize) -> Want {
+    /// Takes up to `most` bytes from the front of a field of `len`.
+    fn head(&mut self, len: u64, most: usize) -> Want {
         let n = (len.min(most as u64) as usize).min(self.0);
         self.0 -= n;
         Want::Take(n)
+    }
+
+    /// Takes a field whole, or not at all: a part of a key is another key.
+    fn whole(&mut self, len: u64) -> Want {
+        match usize::try_from(len) {
+            Ok(n) if n <= self.0 => {
+                self.0 -= n;
+                Want::Take(n)
+            }
+            _ => Want::Skip,
+        }
     }
 
     /// Takes room for one more entry of a list; false when it is used up.
@@ -77,8 +84,8 @@ impl KeyValue {
     /// What to keep of a key or a value.
     fn want(field: u32, len: u64, budget: &mut Budget) -> Want {
         match field {
-            1 => budget.take(len, KEY),
-            5 => budget.take(len, Value::HEAD),
+            1 => budget.whole(len),
+            5 => budget.head(len, Value::HEAD),
             _ => Want::Skip,
         }
     }

@@ -1,6 +1,6 @@
 //! The requests of KV and Lease.
 
-use super::{Budget, KEY};
+use super::Budget;
 use crate::etcd::call::{Compare, CompareTarget, Op, RangeAsked, Request, TxnAsked, Value};
 use crate::etcd::method::Method;
 use crate::etcd::wire::{Visitor, Want};
@@ -207,9 +207,9 @@ impl Visitor for RequestFields<'_> {
             }
             _ if self.reader.place == Place::Omitted => Want::Skip,
             (RANGE | DELETE_RANGE, 1 | 2) | (PUT, 1) | (COMPARE, 3) => {
-                self.reader.budget.take(len, KEY)
+                self.reader.budget.whole(len)
             }
-            (PUT, 2) => self.reader.budget.take(len, Value::HEAD),
+            (PUT, 2) => self.reader.budget.head(len, Value::HEAD),
             _ => Want::Skip,
         }
     }

@@ -175,7 +175,7 @@ impl Visitor for ResponseFields<'_> {
             }
             (BRANCH_DELETE, 2) => {
                 if let Response::Txn { deleted, .. } = self.response {
-                    *deleted += value;
+                    *deleted = deleted.saturating_add(value);
                 }
             }
             (KEY_VALUE, _) if self.reader.inside_first => {

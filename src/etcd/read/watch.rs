@@ -1,6 +1,6 @@
 //! The messages of a Watch stream.
 
-use super::{Budget, KEY};
+use super::Budget;
 use crate::etcd::call::{Header, KeyValue};
 use crate::etcd::watch::EventKind;
 use crate::etcd::wire::{Visitor, Want};
@@ -61,7 +61,7 @@ impl Visitor for WatchRequestReader {
                 self.asked.progress = true;
                 Want::Skip
             }
-            (CREATE, 1 | 2) => self.budget.take(len, KEY),
+            (CREATE, 1 | 2) => self.budget.whole(len),
             _ => Want::Skip,
         }
     }
@@ -159,7 +159,7 @@ impl<F: FnMut(&WatchSeen, EventKind, KeyValue, bool)> Visitor for WatchResponseF
         let reader = &mut *self.reader;
         match (node, field) {
             (RESPONSE, 1) => Want::Enter(HEADER),
-            (RESPONSE, 6) => reader.budget.take(len, 1024),
+            (RESPONSE, 6) => reader.budget.head(len, 1024),
             (RESPONSE, 11) => {
                 reader.deleted = false;
                 reader.prev_kv = false;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use etcdtap::etcd::schema::etcdserverpb::{
-    Compare, DeleteRangeRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, Member,
-    MemberListRequest, MemberListResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
-    RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse, compare, request_op,
-    response_op,
+    Compare, DeleteRangeRequest, DeleteRangeResponse, LeaseKeepAliveRequest,
+    LeaseKeepAliveResponse, Member, MemberListRequest, MemberListResponse, PutRequest, PutResponse,
+    RangeRequest, RangeResponse, RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse,
+    compare, request_op, response_op,
 };
-use etcdtap::etcd::{CompareTarget, Ending, Event, Op, Request, Response};
+use etcdtap::etcd::{CompareTarget, Ending, Event, Op, Request, Response, SessionOptions};
 use etcdtap::grpc::Code;
 use etcdtap::http2::{ErrorCode, Side, frame_encoder};
 use etcdtap::relay::EndOfBytes;
@@ -354,4 +354,59 @@ fn each_answered_keepalive_is_a_call_of_its_own() {
             (asked(43), Code::CANCELLED, 6),
         ]
     );
+}
+
+#[test]
+fn the_one_that_goes_first_ends_the_calls() {
+    let mut script = Script::greeted();
+    script.open(1, RANGE);
+    script.close(Side::Client, EndOfBytes::Closed);
+    let status = &script.calls()[0].status;
+    let by = Side::Client;
+    assert_eq!(status.ending, Ending::ConnectionLost { by });
+    assert_eq!(status.code, Code::CANCELLED);
+}
+
+#[test]
+fn numbers_from_the_wire_do_not_overflow() {
+    let deletes = |deleted| ResponseOp {
+        response: Some(response_op::Response::ResponseDeleteRange(
+            DeleteRangeResponse {
+                deleted,
+                ..Default::default()
+            },
+        )),
+    };
+    let answer = TxnResponse {
+        responses: vec![deletes(-1), deletes(-1)],
+        ..Default::default()
+    };
+    let mut script = Script::greeted();
+    script.unary(1, TXN, &TxnRequest::default(), &answer);
+    assert_eq!(script.calls().len(), 1);
+}
+
+#[test]
+fn a_key_is_kept_whole_or_not_at_all() {
+    let mut script = Script::with(SessionOptions {
+        capture_bytes: 4096,
+        ..Default::default()
+    })
+    .greet();
+    for (stream, len) in [(1, 4096), (3, 4097)] {
+        let ask = RangeRequest {
+            key: vec![b'k'; len].into(),
+            ..Default::default()
+        };
+        script.unary(stream, RANGE, &ask, &RangeResponse::default());
+    }
+    let kept: Vec<_> = script
+        .calls()
+        .iter()
+        .map(|call| match &call.request {
+            Request::Range(range) => range.key.len(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(kept, [4096, 0]);
 }

@@ -126,3 +126,17 @@ fn many_streams_leave_nothing_behind() {
     assert_eq!(script.session.open_calls(), 0);
     assert_eq!(script.calls().len(), 5000);
 }
+
+#[test]
+fn an_empty_frame_needs_no_window() {
+    let mut script = Script::greeted();
+    script.open(1, RANGE);
+    script.accept(1);
+    script.data(Side::Server, 1, &[0; 1000], false);
+    script.frames(Side::Client, |out| {
+        frame_encoder::settings(out, &[(SettingId::INITIAL_WINDOW_SIZE, 10)]);
+    });
+    script.frames(Side::Server, frame_encoder::settings_ack);
+    script.data(Side::Server, 1, &[], true);
+    assert_eq!(script.offences(), Vec::<String>::new());
+}

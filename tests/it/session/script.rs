@@ -176,6 +176,14 @@ impl Script {
         self.trailers(stream, "0");
     }
 
+    /// `from` credits the other side, on the connection and on the stream.
+    pub fn credit(&mut self, from: Side, stream: u32, bytes: u32) {
+        self.frames(from, |out| {
+            frame_encoder::window_update(out, id(0), bytes);
+            frame_encoder::window_update(out, id(stream), bytes);
+        });
+    }
+
     pub fn reset(&mut self, from: Side, stream: u32, code: ErrorCode) {
         self.frames(from, |out| frame_encoder::rst_stream(out, id(stream), code));
     }

@@ -207,3 +207,51 @@ fn a_watch_ends_for_a_reason() {
     let calls = script.calls();
     assert_eq!((calls.len(), calls[0].status.code), (1, Code::CANCELLED));
 }
+
+#[test]
+fn what_is_no_watch_response_is_no_progress() {
+    let mut script = opened();
+    let nonsense = super::script::prefixed(&[0x0a, 0x7f, 1], false);
+    script.data(Side::Server, 1, &nonsense, false);
+    assert!(script.notes().is_empty());
+}
+
+#[test]
+fn creations_beyond_what_is_kept_still_pair_in_order() {
+    let mut script = opened();
+    // 70,000 creations before the first answer: more than are kept.
+    for n in 0..70_000 {
+        script.message(Side::Client, 1, &create(&format!("/{n}/"), 1), false);
+        if n % 500 == 0 {
+            script.credit(Side::Server, 1, 60_000);
+        }
+    }
+    let mut last = None;
+    for n in 0..70_000 {
+        let created = WatchResponse {
+            created: true,
+            ..response(n, 20)
+        };
+        script.message(Side::Server, 1, &created, false);
+        if n % 500 == 0 {
+            script.credit(Side::Client, 1, 60_000);
+        }
+        if n == 65_535 {
+            last = script.notes().last().map(|note| note.watched.clone());
+        }
+    }
+    assert!(matches!(last, Some(Watched::Created { key, .. }) if *key == *b"/65535/"));
+    // Behind them a key would be a guess.
+    let notes = script.notes();
+    assert!(matches!(&notes[69_999].watched, Watched::Created { key, .. } if key.is_empty()));
+    // And then it is known again.
+    script.message(Side::Client, 1, &create("/again/", 1), false);
+    let created = WatchResponse {
+        created: true,
+        ..response(70_000, 20)
+    };
+    script.message(Side::Server, 1, &created, false);
+    let notes = script.notes();
+    let again = notes.last().map(|note| &note.watched);
+    assert!(matches!(again, Some(Watched::Created { key, .. }) if **key == *b"/again/"));
+}
