@@ -121,15 +121,18 @@ impl Summary {
         if row.calls == 0 {
             (row.verb, row.resource) = named(&self.name);
         }
-        let lives_long = matches!(call.method, Method::Watch | Method::LeaseKeepAlive);
+        let lives_long = call.is_stream();
         row.calls += 1;
         row.errors += u64::from(match call.status.code {
             Code::OK => false,
             Code::CANCELLED => !lives_long,
             _ => true,
         });
-        row.sent += call.sent.bytes;
-        row.received += call.received.bytes;
+        // A keepalive stream's bytes were counted with each of its keepalives.
+        if !(lives_long && call.method == Method::LeaseKeepAlive) {
+            row.sent = row.sent.saturating_add(call.sent.bytes);
+            row.received = row.received.saturating_add(call.received.bytes);
+        }
         if !lives_long {
             let micros = micros_between(call.started, call.ended);
             row.micros.record(i64::try_from(micros).unwrap_or(i64::MAX));
@@ -255,7 +258,8 @@ impl fmt::Display for Summary {
                 size(row.received),
             ]);
         }
-        let sum = |of: fn(&CallFigures<'_>) -> u64| calls.iter().map(of).sum::<u64>();
+        let sum =
+            |of: fn(&CallFigures<'_>) -> u64| calls.iter().map(of).fold(0, u64::saturating_add);
         table.row([
             "total".to_owned(),
             String::new(),
