@@ -322,6 +322,16 @@ impl Call {
         }
     }
 
+    /// Whether it failed. A stream that was cancelled did not: that is how its
+    /// client ends it.
+    pub fn failed(&self) -> bool {
+        match self.status.code {
+            Code::OK => false,
+            Code::CANCELLED => !self.is_stream(),
+            _ => true,
+        }
+    }
+
     /// The revision that this call's write was committed at; `None` for a read,
     /// a failure, or a write that changed nothing.
     pub fn written_revision(&self) -> Option<i64> {

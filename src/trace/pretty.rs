@@ -452,7 +452,7 @@ fn status_notes(call: &Call, notes: &mut Notes<'_, '_>) {
     let style = match status.code {
         Code::OK => PLAIN,
         // How a stream ends is the client's business.
-        Code::CANCELLED if call.is_stream() => DIM,
+        _ if !call.failed() => DIM,
         Code::CANCELLED => WARNING,
         _ => ERROR,
     };

@@ -2,6 +2,7 @@ use super::super::fixtures::{Time, a_little_of_everything, call, create, event};
 use super::super::{Format, Options, Pipeline};
 use super::*;
 use crate::etcd::{Event, Request, Response};
+use crate::grpc::Code;
 
 fn summary_of(time: Time, events: impl IntoIterator<Item = Event>) -> Summary {
     let options = Options {
