@@ -311,6 +311,27 @@ pub enum Response {
 }
 
 impl Call {
+    /// Whether it is a stream that lives as long as its client wants it to,
+    /// told at its own end. A keepalive that was answered is an ordinary call;
+    /// the end of the stream that carried it has no request left.
+    pub fn is_stream(&self) -> bool {
+        match self.method {
+            Method::Watch => true,
+            Method::LeaseKeepAlive => self.request == Request::Unread,
+            _ => false,
+        }
+    }
+
+    /// Whether it failed. A stream that was cancelled did not: that is how its
+    /// client ends it.
+    pub fn failed(&self) -> bool {
+        match self.status.code {
+            Code::OK => false,
+            Code::CANCELLED => !self.is_stream(),
+            _ => true,
+        }
+    }
+
     /// The revision that this call's write was committed at; `None` for a read,
     /// a failure, or a write that changed nothing.
     pub fn written_revision(&self) -> Option<i64> {

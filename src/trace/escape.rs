@@ -63,7 +63,7 @@ pub(super) fn shown_text(text: &str, out: &mut String) {
 /// an early exit, so that the compiler turns it into vector instructions.
 fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |plain, &byte| {
-        plain & (byte >= 0x20) & (byte < 0x7f) & (byte != b'"') & (byte != b'\\')
+        plain & (0x20..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\')
     })
 }
 

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use crate::etcd::{Call, CancelCause, WatchNote, Watched};
-use crate::grpc::Code;
 use crate::http1::Exchange;
 use crate::kube::key::ResourceKey;
 use crate::kube::operation::Operation;
@@ -40,7 +39,7 @@ impl Filter {
     }
 
     pub(super) fn passes_call(&self, call: &Call, operation: &Operation<'_>) -> bool {
-        (!self.errors_only || call.status.code != Code::OK)
+        (!self.errors_only || call.failed())
             && self.passes_duration(call.ended.saturating_duration_since(call.started))
             && self.passes_method(&call.name.service, &call.name.method)
             && self.passes_operation(operation, &call.name.method)

@@ -135,7 +135,8 @@ impl Lag {
         };
         *slot = Slot {
             revision,
-            state: State::Awaited(events + 1),
+            // Events that were given up stay counted: there is no end to these.
+            state: State::Awaited(events.saturating_add(1)),
         };
         self.waiting.push_back(Some(note));
         self.waiting_len += 1;

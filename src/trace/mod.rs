@@ -4,6 +4,7 @@
 //! runs them through a [`Pipeline`], which decides what is written and how, and
 //! writes its lines out. Nothing here can hold up traffic.
 
+mod budget;
 mod clock;
 mod diagnostics;
 mod escape;

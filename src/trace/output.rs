@@ -139,7 +139,7 @@ impl Output {
                 tracing::warn!("the log cannot be written, its lines are dropped: {error}");
             }
             (State::Failing, Ok(())) => {
-                let lost = self.lost - self.lost_before;
+                let lost = self.lost.saturating_sub(self.lost_before);
                 tracing::warn!("the log can be written again; {lost} lines are missing");
                 self.lost_before = self.lost;
             }

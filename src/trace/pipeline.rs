@@ -13,7 +13,7 @@ use super::lines::Lines;
 use super::pretty::Pretty;
 use super::row::Colour;
 use super::summary::Summary;
-use crate::etcd::{Call, ConnectionEnded, Event, Method, WatchNote, Watched};
+use crate::etcd::{Call, ConnectionEnded, Event, WatchNote, Watched};
 use crate::kube::key::KeySpace;
 use crate::kube::operation::Operation;
 use crate::relay::ConnectionId;
@@ -207,7 +207,7 @@ impl Pipeline {
             let took = call.ended.saturating_duration_since(call.started);
             let slow = self.slow.is_some_and(|slow| took >= slow)
                 // These take as long as their client wants them to.
-                && !matches!(call.method, Method::Watch | Method::LeaseKeepAlive);
+                && !call.is_stream();
             self.write(|lines, out| lines.call(call, &operation, slow, out));
         }
         self.lag.handle_call(call, &mut self.resolved);

@@ -12,8 +12,8 @@ use super::figures::{duration, grouped, signed_duration, size};
 use super::lines::{Lines, micros_between};
 use super::row::{Colour, Row, shortened};
 use crate::etcd::{
-    Call, CancelCause, CompareTarget, ConnectionEnded, Ending, Method, Request, Response,
-    WatchNote, Watched,
+    Call, CancelCause, CompareTarget, ConnectionEnded, Ending, Request, Response, WatchNote,
+    Watched,
 };
 use crate::grpc::Code;
 use crate::http1::Exchange;
@@ -151,10 +151,11 @@ impl Lines for Pretty {
         }
         self.object(call_cell(call, operation), &mut row, PLAIN);
         let took = micros_between(call.started, call.ended);
-        let style = match call.method {
+        let style = if call.is_stream() {
             // These live as long as their client wants them to.
-            Method::Watch | Method::LeaseKeepAlive => DIM,
-            _ => self.took_style(took),
+            DIM
+        } else {
+            self.took_style(took)
         };
         row.put_right(style, &duration(took), self.took_end());
         self.bytes(&mut row, Some(call.sent.bytes), Some(call.received.bytes));
@@ -448,11 +449,11 @@ fn is_prefix_end(key: &[u8], end: &[u8]) -> bool {
 
 fn status_notes(call: &Call, notes: &mut Notes<'_, '_>) {
     let status = &call.status;
-    let style = match (status.code, call.method) {
-        (Code::OK, _) => PLAIN,
-        // How a watch ends is the client's business.
-        (Code::CANCELLED, Method::Watch | Method::LeaseKeepAlive) => DIM,
-        (Code::CANCELLED, _) => WARNING,
+    let style = match status.code {
+        Code::OK => PLAIN,
+        // How a stream ends is the client's business.
+        _ if !call.failed() => DIM,
+        Code::CANCELLED => WARNING,
         _ => ERROR,
     };
     if status.code != Code::OK {

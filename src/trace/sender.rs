@@ -1,9 +1,10 @@
 //! The way of events from the connections to the trace.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 
+use super::budget::{Budget, bytes_of};
 use crate::etcd::{Call, Event, WatchNote};
 
 /// Where connections put their events. Never blocks: when the trace cannot keep
@@ -12,17 +13,26 @@ use crate::etcd::{Call, Event, WatchNote};
 pub struct Sender {
     way: Way,
     dropped: Arc<AtomicU64>,
+    /// Whether it was said that nobody takes events any more.
+    end_told: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Clone)]
 enum Way {
     /// To the writer.
-    Writer(SyncSender<Item>),
+    Writer(ToWriter),
     /// To the writer, which has no use for more than what is worth a warning.
-    WarningsOnly(SyncSender<Item>),
+    WarningsOnly(ToWriter),
     /// To somebody else.
     Queue(SyncSender<Event>),
     Nowhere,
+}
+
+#[derive(Debug, Clone)]
+struct ToWriter {
+    queue: SyncSender<Item>,
+    /// The writer gives back to it what it takes.
+    budget: Budget,
 }
 
 /// What the writer's queue holds. It is allocated whole, so that items are
@@ -42,6 +52,7 @@ impl Sender {
         Sender {
             way: Way::Queue(queue),
             dropped,
+            end_told: Arc::default(),
         }
     }
 
@@ -50,31 +61,35 @@ impl Sender {
         Sender {
             way: Way::Nowhere,
             dropped: Arc::default(),
+            end_told: Arc::default(),
         }
     }
 
     pub(super) fn to_writer(
         queue: SyncSender<Item>,
+        budget: Budget,
         warnings_only: bool,
         dropped: Arc<AtomicU64>,
     ) -> Sender {
+        let writer = ToWriter { queue, budget };
         Sender {
             way: if warnings_only {
-                Way::WarningsOnly(queue)
+                Way::WarningsOnly(writer)
             } else {
-                Way::Writer(queue)
+                Way::Writer(writer)
             },
             dropped,
+            end_told: Arc::default(),
         }
     }
 
     /// Hands an event over, or drops and counts it.
     pub fn send(&self, event: Event) {
         match &self.way {
-            Way::Writer(queue) => self.count(queue.try_send(Item::of(event))),
-            Way::WarningsOnly(queue) => {
+            Way::Writer(writer) => self.send_to(writer, event),
+            Way::WarningsOnly(writer) => {
                 if let Event::TracingStopped { .. } | Event::MembersAdvertise { .. } = event {
-                    self.count(queue.try_send(Item::of(event)));
+                    self.send_to(writer, event);
                 }
             }
             Way::Queue(queue) => self.count(queue.try_send(event)),
@@ -82,13 +97,34 @@ impl Sender {
         }
     }
 
+    fn send_to(&self, writer: &ToWriter, event: Event) {
+        let bytes = bytes_of(&event);
+        if !writer.budget.take(bytes) {
+            self.drop_one();
+            return;
+        }
+        let sent = writer.queue.try_send(Item::of(event));
+        if sent.is_err() {
+            writer.budget.give_back(bytes);
+        }
+        self.count(sent);
+    }
+
     fn count<T>(&self, sent: Result<(), TrySendError<T>>) {
         match sent {
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => self.drop_one(),
+            Err(TrySendError::Disconnected(_)) => {
+                self.drop_one();
+                if !self.end_told.swap(true, Ordering::Relaxed) {
+                    tracing::warn!("the log has ended; what passes from here on is not in it");
+                }
             }
         }
+    }
+
+    fn drop_one(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -108,5 +144,56 @@ impl Item {
             Item::Other(event) => Some(*event),
             Item::Wake => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::super::budget::MOST_BYTES;
+    use super::super::fixtures::{Time, create};
+    use super::*;
+
+    fn event() -> Event {
+        Event::Call(create(Time::new()))
+    }
+
+    #[test]
+    fn what_fits_neither_place_nor_budget_is_counted() {
+        let (queue, items) = sync_channel(2);
+        let budget = Budget::default();
+        let dropped = Arc::<AtomicU64>::default();
+        let sender = Sender::to_writer(queue, budget.clone(), false, Arc::clone(&dropped));
+        let count = || dropped.load(Ordering::Relaxed);
+        let bytes = bytes_of(&event());
+        for _ in 0..3 {
+            sender.send(event());
+        }
+        assert_eq!((count(), budget.queued()), (1, 2 * bytes));
+
+        for item in items.try_iter() {
+            let event = item.into_event().expect("one was sent");
+            budget.give_back(bytes_of(&event));
+        }
+        assert_eq!(budget.queued(), 0);
+        assert!(budget.take(MOST_BYTES - bytes));
+        sender.send(event());
+        sender.send(event());
+        assert_eq!((count(), budget.queued()), (2, MOST_BYTES));
+    }
+
+    #[test]
+    fn events_after_the_writers_end_are_counted() {
+        let (queue, items) = sync_channel(2);
+        let budget = Budget::default();
+        let dropped = Arc::<AtomicU64>::default();
+        let sender = Sender::to_writer(queue, budget.clone(), false, Arc::clone(&dropped));
+        drop(items);
+        sender.send(event());
+        sender.clone().send(event());
+        assert_eq!(dropped.load(Ordering::Relaxed), 2);
+        assert!(sender.end_told.load(Ordering::Relaxed));
+        assert_eq!(budget.queued(), 0);
     }
 }

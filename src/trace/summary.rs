@@ -11,7 +11,6 @@ use super::histogram::Histogram;
 use super::lines::micros_between;
 use super::table::Table;
 use crate::etcd::{Call, Method, WatchNote, Watched};
-use crate::grpc::Code;
 use crate::kube::operation::{Operation, Verb};
 
 /// Rows beyond this are counted together: resources are named by whoever
@@ -62,7 +61,7 @@ pub struct CallFigures<'s> {
     pub resource: &'s str,
     /// How many calls.
     pub calls: u64,
-    /// How many of them failed. A watch that its client cancelled did not.
+    /// How many of them failed. A stream that was cancelled did not.
     pub errors: u64,
     /// The median of their durations in microseconds. Streams that live as
     /// long as their client wants them to have no durations here.
@@ -121,15 +120,14 @@ impl Summary {
         if row.calls == 0 {
             (row.verb, row.resource) = named(&self.name);
         }
-        let lives_long = matches!(call.method, Method::Watch | Method::LeaseKeepAlive);
+        let lives_long = call.is_stream();
         row.calls += 1;
-        row.errors += u64::from(match call.status.code {
-            Code::OK => false,
-            Code::CANCELLED => !lives_long,
-            _ => true,
-        });
-        row.sent += call.sent.bytes;
-        row.received += call.received.bytes;
+        row.errors += u64::from(call.failed());
+        // A keepalive stream's bytes were counted with each of its keepalives.
+        if !(lives_long && call.method == Method::LeaseKeepAlive) {
+            row.sent = row.sent.saturating_add(call.sent.bytes);
+            row.received = row.received.saturating_add(call.received.bytes);
+        }
         if !lives_long {
             let micros = micros_between(call.started, call.ended);
             row.micros.record(i64::try_from(micros).unwrap_or(i64::MAX));
@@ -255,7 +253,8 @@ impl fmt::Display for Summary {
                 size(row.received),
             ]);
         }
-        let sum = |of: fn(&CallFigures<'_>) -> u64| calls.iter().map(of).sum::<u64>();
+        let sum =
+            |of: fn(&CallFigures<'_>) -> u64| calls.iter().map(of).fold(0, u64::saturating_add);
         table.row([
             "total".to_owned(),
             String::new(),

@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::budget::{Budget, bytes_of};
 use super::clock::Anchor;
 use super::diagnostics::Diagnostics;
 use super::output::{Destination, Output};
@@ -98,8 +99,10 @@ fn start_into(
     let (queue, items) = sync_channel(QUEUE);
     let (done, finished) = sync_channel(1);
     let shared = Arc::<Shared>::default();
+    let budget = Budget::default();
     let writer = Writer {
         items,
+        budget: budget.clone(),
         pipeline: Pipeline::new(options, Anchor::now()),
         diagnostics: Diagnostics::new(listeners),
         output,
@@ -111,7 +114,8 @@ fn start_into(
             // Nobody may wait for it any more.
             let _ = done.send(writer.run());
         })?;
-    let sender = Sender::to_writer(queue.clone(), warnings_only, Arc::clone(&shared.dropped));
+    let dropped = Arc::clone(&shared.dropped);
+    let sender = Sender::to_writer(queue.clone(), budget, warnings_only, dropped);
     Ok(Handle {
         sender,
         queue,
@@ -163,7 +167,7 @@ impl Shared {
         Finished {
             summary,
             lines: self.lines.load(Ordering::Relaxed),
-            dropped: lost + self.dropped.load(Ordering::Relaxed),
+            dropped: lost.saturating_add(self.dropped.load(Ordering::Relaxed)),
             tracing_stopped: self.stopped.load(Ordering::Relaxed),
         }
     }
@@ -171,6 +175,8 @@ impl Shared {
 
 struct Writer {
     items: Receiver<Item>,
+    /// What the waiting items hold.
+    budget: Budget,
     pipeline: Pipeline,
     diagnostics: Diagnostics,
     /// `None` where the log is off.
@@ -254,6 +260,7 @@ impl Writer {
 
     fn take(&mut self, item: Item) {
         if let Some(event) = item.into_event() {
+            self.budget.give_back(bytes_of(&event));
             self.diagnostics.handle_event(&event);
             self.pipeline.handle_event(event);
         }

@@ -1,6 +1,8 @@
-use super::super::fixtures::{Time, a_little_of_everything};
+use super::super::fixtures::{Time, a_little_of_everything, call};
 use super::super::{Format, Options, Pipeline};
 use super::*;
+use crate::etcd::{Request, Response};
+use crate::grpc::Code;
 
 /// `event verb-or-state` of the lines that pass.
 fn passing(filter: Filter) -> Vec<String> {
@@ -134,4 +136,34 @@ fn terms_are_all_asked() {
         ..Filter::default()
     };
     assert_eq!(passing(both), ["call delete", "watch_canceled watch"]);
+}
+
+#[test]
+fn a_cancelled_stream_did_not_fail() {
+    let errors = Filter {
+        errors_only: true,
+        ..Filter::default()
+    };
+    let passes = |path: &str, code, request| {
+        let mut call = call(Time::new(), path, request, Response::Unread);
+        call.status.code = code;
+        errors.passes_call(&call, &Operation::default())
+    };
+    let keepalive = Request::Lease { id: 7, ttl: 0 };
+    for (path, code, request, failed) in [
+        ("Watch/Watch", Code::CANCELLED, Request::Unread, false),
+        ("Watch/Watch", Code::UNAVAILABLE, Request::Unread, true),
+        (
+            "Lease/LeaseKeepAlive",
+            Code::CANCELLED,
+            Request::Unread,
+            false,
+        ),
+        ("Lease/LeaseKeepAlive", Code::CANCELLED, keepalive, true),
+        ("KV/Range", Code::CANCELLED, Request::Unread, true),
+        ("KV/Range", Code::OK, Request::Unread, false),
+    ] {
+        let path = format!("/etcdserverpb.{path}");
+        assert_eq!(passes(&path, code, request), failed, "{path} {code}");
+    }
 }

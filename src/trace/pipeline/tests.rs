@@ -1,5 +1,6 @@
-use super::super::fixtures::{Time, create, event, write};
+use super::super::fixtures::{Time, call, create, event, write};
 use super::*;
+use crate::etcd::{Request, Response};
 
 fn pipeline(time: Time) -> Pipeline {
     Pipeline::new(Options::new(Format::Json), time.anchor())
@@ -68,4 +69,22 @@ fn a_muted_pipeline_only_counts() {
     pipeline.handle_event(Event::Call(create(time)));
     assert_eq!(take(&mut pipeline), "");
     assert_eq!((pipeline.lines(), pipeline.muted_lines()), (2, 1));
+}
+
+#[test]
+fn an_answered_keepalive_may_be_slow_and_its_stream_never_is() {
+    let time = Time::new();
+    let options = Options {
+        slow: Some(Duration::from_millis(1)),
+        ..Options::new(Format::Json)
+    };
+    let mut pipeline = Pipeline::new(options, time.anchor());
+    let path = "/etcdserverpb.Lease/LeaseKeepAlive";
+    let asked = Request::Lease { id: 7, ttl: 0 };
+    let answered = Response::Lease { id: 7, ttl: 60 };
+    pipeline.handle_event(Event::Call(call(time, path, asked, answered)));
+    assert!(take(&mut pipeline).contains(r#""slow":true"#));
+    let end = call(time, path, Request::Unread, Response::Unread);
+    pipeline.handle_event(Event::Call(end));
+    assert!(!take(&mut pipeline).contains("slow"));
 }

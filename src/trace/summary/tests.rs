@@ -2,6 +2,7 @@ use super::super::fixtures::{Time, a_little_of_everything, call, create, event};
 use super::super::{Format, Options, Pipeline};
 use super::*;
 use crate::etcd::{Event, Request, Response};
+use crate::grpc::Code;
 
 fn summary_of(time: Time, events: impl IntoIterator<Item = Event>) -> Summary {
     let options = Options {
@@ -63,6 +64,28 @@ fn streams_that_live_long_have_no_duration_and_may_be_cancelled() {
     assert_eq!((rows[0].verb, rows[0].errors), ("Range", 1));
     assert_eq!((rows[1].verb, rows[1].errors), ("watch", 0));
     assert_eq!(rows[1].p50_micros, None);
+}
+
+#[test]
+fn keepalives_are_timed_and_their_stream_adds_no_bytes() {
+    let time = Time::new();
+    let path = "/etcdserverpb.Lease/LeaseKeepAlive";
+    let keepalive = call(
+        time,
+        path,
+        Request::Lease { id: 7, ttl: 0 },
+        Response::Lease { id: 7, ttl: 60 },
+    );
+    let mut stream = call(time, path, Request::Unread, Response::Unread);
+    stream.status.code = Code::CANCELLED;
+    let summary = summary_of(time, [Event::Call(keepalive), Event::Call(stream)]);
+    let rows = summary.calls();
+    assert_eq!((rows[0].verb, rows[0].calls), ("LeaseKeepAlive", 1));
+    assert_eq!((rows[0].sent, rows[0].received, rows[0].errors), (0, 0, 0));
+    assert_eq!(rows[0].p50_micros, None);
+    assert_eq!((rows[1].verb, rows[1].calls), ("lease_keepalive", 1));
+    assert_eq!((rows[1].sent, rows[1].received), (1_640, 28));
+    assert_eq!(rows[1].max_micros, Some(1_214));
 }
 
 #[test]
