@@ -208,6 +208,16 @@ impl Session {
         }
     }
 
+    /// Whether nothing is under way: what a drain waits for. Where calls cannot be known, something may be.
+    pub fn is_at_rest(&self) -> bool {
+        match &self.protocol {
+            Protocol::Http2(c) => c.is_following() && c.open_streams() == 0,
+            Protocol::Http1(c) => !c.is_tunnel() && c.open_requests() == 0,
+            Protocol::Undecided { first } => first.is_empty(),
+            Protocol::Opaque => false,
+        }
+    }
+
     /// Bytes while it is not known what the connection speaks.
     fn open(&mut self, from: Side, bytes: &[u8], now: Instant) {
         let Protocol::Undecided { first } = &mut self.protocol else {

@@ -40,7 +40,8 @@ pub struct Proxy {
 pub struct Served {
     /// Connections that were accepted.
     pub connections: u64,
-    /// Of these, how many were closed at the end over open calls.
+    /// Of these, how many were closed at the end over open calls, or where none
+    /// can be known of.
     pub cut: u64,
     /// Connections that were still there when we left.
     pub left: usize,

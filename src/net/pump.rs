@@ -34,7 +34,7 @@ pub(super) struct Over {
     /// The upstream's TLS alert or our reason not to go on with its TLS: more
     /// than one connection's misfortune.
     pub(super) upstream_tls: Option<String>,
-    /// Whether we closed it over open calls.
+    /// Whether we closed it over open calls, or over ones that may have been.
     pub(super) cut: bool,
 }
 
@@ -173,7 +173,7 @@ impl<C: Wire, S: Wire> Pump<C, S> {
     }
 
     fn is_at_rest(&self) -> bool {
-        self.core.session.open_calls() == 0 && self.up.is_clear() && self.down.is_clear()
+        self.core.session.is_at_rest() && self.up.is_clear() && self.down.is_clear()
     }
 
     /// Serves the core's time-out and, where a side goes `unread`, the look at
@@ -243,7 +243,7 @@ impl<C: Wire, S: Wire> Pump<C, S> {
                 how
             }
             End::Shutdown(phase) => {
-                over.cut = self.core.session.open_calls() > 0;
+                over.cut = !self.core.session.is_at_rest();
                 if *phase < Phase::Now {
                     self.close().await;
                 }

@@ -110,7 +110,10 @@ async fn a_port_in_use_is_one_sentence() {
     let (error, configuration) = bind_error(config);
     assert_eq!(
         error,
-        format!("cannot listen on {address}: Address already in use (os error 98)")
+        format!(
+            "cannot listen on {address}: Address already in use; \
+             end what listens there, or choose another one"
+        )
     );
     assert!(!configuration);
 }
