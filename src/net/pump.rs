@@ -183,8 +183,7 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             if let Some(at) = self.core.session.poll_timeout()
                 && at <= self.core.now
             {
-                self.core.session.handle_timeout(self.core.now);
-                self.core.drain_events();
+                self.core.handle_timeout();
             }
             let look = unread.then(|| self.core.now + LOOK_AFTER);
             let wanted = self
@@ -233,9 +232,7 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             End::Lost(lost) => {
                 self.client.reset_on_drop();
                 self.upstream.reset_on_drop();
-                self.core
-                    .session
-                    .handle_end(lost.side, EndOfBytes::Lost, self.core.now);
+                self.core.handle_end(lost.side, EndOfBytes::Lost);
                 let how = describe(lost);
                 if lost.side == Side::Server && lost.error.kind() == io::ErrorKind::InvalidData {
                     over.upstream_tls = Some(how.clone().into_owned());
@@ -250,8 +247,7 @@ impl<C: Wire, S: Wire> Pump<C, S> {
                 "etcdtap was told to end".into()
             }
         };
-        self.core.session.finish(&how, Instant::now());
-        self.core.drain_events();
+        self.core.finish(&how);
         over
     }
 
