@@ -38,12 +38,20 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
         key_space: KeySpace::new(&args.etcd_prefix),
         summary: args.summary,
     };
-    let listeners = args.routes.iter().map(|route| route.listen).collect();
     let config = config(&args)?;
+    let scheme = match config.listener_tls {
+        Some(_) => "https",
+        None => "http",
+    };
     // It accepts and listens for signals; connections have threads of their own.
     let runtime = started(runtime::Builder::new_current_thread())?;
-    let log = call_log::start(options, place, listeners)?;
-    let outcome = runtime.block_on(relay(config, &log, to_people));
+    let proxy = {
+        let _within = runtime.enter();
+        Proxy::bind(config)?
+    };
+    // Only now is it known what a port 0 has become.
+    let log = call_log::start(options, place, proxy.listening())?;
+    let outcome = runtime.block_on(relay(proxy, scheme, &log, to_people));
     runtime.shutdown_timeout(LEAVE_WITHIN);
     let finished = log.finish();
     let served = outcome?;
@@ -67,12 +75,12 @@ fn started(mut builder: runtime::Builder) -> Result<Runtime, Failure> {
     })
 }
 
-async fn relay(config: ProxyConfig, log: &Handle, to_people: bool) -> Result<Served, Failure> {
-    let scheme = match config.listener_tls {
-        Some(_) => "https",
-        None => "http",
-    };
-    let proxy = Proxy::bind(config, log.sender())?;
+async fn relay(
+    proxy: Proxy,
+    scheme: &str,
+    log: &Handle,
+    to_people: bool,
+) -> Result<Served, Failure> {
     let shutdown = Shutdown::new();
     signals::watch(shutdown.clone()).map_err(no_handler)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(no_handler)?;
@@ -88,7 +96,7 @@ async fn relay(config: ProxyConfig, log: &Handle, to_people: bool) -> Result<Ser
             endpoints.join(",")
         );
     }
-    let served = proxy.run(shutdown);
+    let served = proxy.run(shutdown, log.sender());
     tokio::pin!(served);
     loop {
         tokio::select! {
@@ -113,7 +121,9 @@ fn say_what_was(served: &Served, finished: &Finished) {
     );
     if served.cut > 0 {
         let cut = counted(served.cut, "connection");
-        tracing::warn!("{cut} still had calls when the time for draining was over");
+        tracing::warn!(
+            "{cut} still had calls, or could not be read, when the time for draining was over"
+        );
     }
 }
 
@@ -161,9 +171,7 @@ fn config(args: &ProxyArgs) -> Result<ProxyConfig, Failure> {
             .collect(),
         listener_tls: args.listener_tls.clone(),
         upstream_tls: args.upstream_tls.clone(),
-        workers: args
-            .threads
-            .or_else(|| thread::available_parallelism().ok()),
+        workers: args.threads.or_else(|| Some(threads_for_this_machine())),
         drain: args.drain,
         reload_every: ProxyConfig::RELOAD_EVERY,
         session: Arc::new(SessionOptions {
