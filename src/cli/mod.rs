@@ -23,6 +23,8 @@ use clap_complete::Shell;
 
 pub use failure::Failure;
 
+use crate::net::io_reason;
+
 const ABOUT: &str = "\
 Stands between kube-apiserver and etcd, relays every byte as it came, and logs
 what the API server does to etcd in Kubernetes' own terms.";
@@ -136,16 +138,6 @@ fn refused(error: &clap::Error) -> ExitCode {
             eprintln!("etcdtap: {}", usage::sentence(error));
             ExitCode::from(2)
         }
-    }
-}
-
-/// The operating system's reason without its number: `No such file or
-/// directory`, not `… (os error 2)`.
-fn io_reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((reason, _)) => reason.to_owned(),
-        None => text,
     }
 }
 

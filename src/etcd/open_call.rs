@@ -140,12 +140,6 @@ impl OpenCall {
     /// The finished call.
     pub fn finish(&mut self, peers: &Arc<Peers>, ending: Ending, now: Instant) -> Box<Call> {
         self.over = true;
-        if let Kind::KeepAlive(waiting) = &mut self.kind
-            && let Some((_, request, _)) = waiting.pop_front()
-        {
-            // One that was asked and never answered.
-            self.request = request;
-        }
         let status = self.status(ending);
         Box::new(Call {
             peers: Arc::clone(peers),
@@ -166,18 +160,51 @@ impl OpenCall {
         })
     }
 
-    /// One answered keepalive, as a call of its own: the stream that carries
-    /// them may stay open for days.
-    pub fn finish_keepalive(
+    /// The oldest keepalive, answered just now, as a call of its own: the stream
+    /// that carries them may stay open for days.
+    pub fn answer_keepalive(
         &mut self,
         peers: &Arc<Peers>,
         response_bytes: u64,
+        now: Instant,
+    ) -> Option<Box<Call>> {
+        let received = Traffic {
+            messages: 1,
+            bytes: response_bytes,
+        };
+        let status = Status {
+            code: Code::OK,
+            message: None,
+            ending: Ending::Trailers,
+        };
+        self.finish_keepalive(peers, received, status, now)
+    }
+
+    /// The oldest keepalive that was not answered when the stream ended.
+    pub fn abandon_keepalive(
+        &mut self,
+        peers: &Arc<Peers>,
+        ending: Ending,
+        now: Instant,
+    ) -> Option<Box<Call>> {
+        let message = self.message.clone();
+        let status = self.status(ending);
+        self.message = message;
+        self.finish_keepalive(peers, Traffic::default(), status, now)
+    }
+
+    fn finish_keepalive(
+        &mut self,
+        peers: &Arc<Peers>,
+        received: Traffic,
+        status: Status,
         now: Instant,
     ) -> Option<Box<Call>> {
         let Kind::KeepAlive(waiting) = &mut self.kind else {
             return None;
         };
         let (asked, request, request_bytes) = waiting.pop_front()?;
+        let answered = (received.messages > 0).then_some(now);
         Some(Box::new(Call {
             peers: Arc::clone(peers),
             stream: self.id,
@@ -185,25 +212,18 @@ impl OpenCall {
             method: self.method,
             name: self.name.clone(),
             started: asked,
-            first_byte: Some(now),
-            answered: Some(now),
+            first_byte: answered,
+            answered,
             ended: now,
             sent: Traffic {
                 messages: 1,
                 bytes: request_bytes,
             },
-            received: Traffic {
-                messages: 1,
-                bytes: response_bytes,
-            },
+            received,
             request,
             response: std::mem::take(&mut self.response),
-            header: self.header,
-            status: Status {
-                code: Code::OK,
-                message: None,
-                ending: Ending::Trailers,
-            },
+            header: answered.and(self.header),
+            status,
         }))
     }
 }

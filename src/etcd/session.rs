@@ -178,6 +178,33 @@ impl Session {
         }
     }
 
+    /// A `handle_*` panicked over what `by` did: that is a bug of ours, and the
+    /// connection goes on without being read. The bytes that were handed in
+    /// last still leave, once; the calls that were open are not told of.
+    pub fn give_up(&mut self, by: Side, now: Instant) {
+        if let Protocol::Opaque = self.protocol {
+            return;
+        }
+        // What was told before the fault is whole.
+        self.collect();
+        let told = |event: &Event| matches!(event, Event::TracingStopped { .. });
+        if self.events.iter().any(told) {
+            self.protocol = Protocol::Opaque;
+            self.deadline = None;
+            return;
+        }
+        let what = "sent bytes that etcdtap could not read because of a bug of its own";
+        let rule = "a fault of etcdtap";
+        let offence = Offence::new(
+            by,
+            ErrorCode::INTERNAL_ERROR,
+            StreamId::CONNECTION,
+            rule,
+            what,
+        );
+        self.stop(offence, now);
+    }
+
     /// The next bytes to send to the peer of `from`; all of them must leave before
     /// more of `from`'s are handed in.
     pub fn poll_transmit(&mut self, from: Side) -> Option<Transmit> {

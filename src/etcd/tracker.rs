@@ -188,7 +188,7 @@ impl Tracker {
                 }
             }
             Aim::Response(_) => {
-                if let Some(call) = call.finish_keepalive(&self.peers, length, now) {
+                if let Some(call) = call.answer_keepalive(&self.peers, length, now) {
                     self.events.push_back(Event::Call(call));
                 }
             }
@@ -296,6 +296,9 @@ impl Tracker {
         if let Kind::Watch(watches) = &mut call.kind {
             let events = &mut self.events;
             watches.ended(&origin, now, &mut |event| events.push_back(event));
+        }
+        while let Some(keepalive) = call.abandon_keepalive(&self.peers, ending, now) {
+            self.events.push_back(Event::Call(keepalive));
         }
         let finished = call.finish(&self.peers, ending, now);
         self.events.push_back(Event::Call(finished));

@@ -23,8 +23,8 @@ pub struct Connection {
     sides: Both<Reading>,
     /// Requests whose answers are not whole, oldest first.
     waiting: VecDeque<Exchange>,
-    /// After an upgrade or CONNECT the rest is not HTTP/1.1.
-    tunnel: bool,
+    /// What follows an upgrade or CONNECT is not HTTP/1.1: what it is then.
+    tunnel: Option<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -51,14 +51,14 @@ impl Connection {
         Connection {
             sides: Both::default(),
             waiting: VecDeque::new(),
-            tunnel: false,
+            tunnel: None,
         }
     }
 
     /// Reads what `from` sent; each finished exchange is given to `on_exchange`.
     ///
     /// # Errors
-    /// When the bytes are no HTTP/1.1 that can be followed.
+    /// When the bytes are no HTTP/1.1 that can be followed, or no longer any.
     pub fn handle_bytes(
         &mut self,
         from: Side,
@@ -67,7 +67,10 @@ impl Connection {
         mut on_exchange: impl FnMut(Exchange),
     ) -> Result<(), Offence> {
         let mut input = bytes;
-        while !input.is_empty() && !self.tunnel {
+        while !input.is_empty() {
+            if let Some(protocol) = &self.tunnel {
+                return Err(switched(protocol));
+            }
             match &mut self.sides[from] {
                 Reading::Head(head) => {
                     let Some(len) = whole_head(head, &mut input) else {
@@ -125,9 +128,9 @@ impl Connection {
         self.waiting.len()
     }
 
-    /// Whether the rest of the connection is no HTTP/1.1 any more.
+    /// Whether the peers have left HTTP/1.1, so that nobody knows what is open.
     pub fn is_tunnel(&self) -> bool {
-        self.tunnel
+        self.tunnel.is_some()
     }
 
     fn answered(&mut self, now: Instant, on_exchange: &mut impl FnMut(Exchange)) {
@@ -204,7 +207,10 @@ impl Connection {
         let connect = &*exchange.method == "CONNECT" && (200..300).contains(&status);
         if status == 101 || connect {
             exchange.status = Some(status);
-            self.tunnel = true;
+            self.tunnel = Some(match connect {
+                true => "CONNECT".into(),
+                false => protocol_name(field(response.headers, "upgrade")),
+            });
             return Ok(Body::UntilClose);
         }
         if status < 200 {
@@ -220,13 +226,19 @@ impl Connection {
 
 /// Moves bytes from `input` to `head` until the empty line; gives the head's
 /// length then. Empty lines before a request are allowed (RFC 9112, section
-/// 2.2).
+/// 2.2); they are left out, so that a flood of them costs nothing.
 fn whole_head(head: &mut Vec<u8>, input: &mut &[u8]) -> Option<usize> {
+    if head.is_empty() {
+        let blank = input
+            .iter()
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+            .count();
+        *input = &input[blank..];
+    }
     while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
         head.extend_from_slice(&input[..=end]);
         *input = &input[end + 1..];
-        let begun = head.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
-        if begun && (head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n")) {
+        if head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n") {
             return Some(head.len());
         }
         if head.len() > MAX_HEAD {
@@ -236,6 +248,17 @@ fn whole_head(head: &mut Vec<u8>, input: &mut &[u8]) -> Option<usize> {
     head.extend_from_slice(input);
     *input = &[];
     None
+}
+
+/// What an `Upgrade` header names, as far as it can be shown.
+fn protocol_name(upgrade: Option<&[u8]>) -> Box<str> {
+    const MOST: usize = 64;
+    let name = upgrade.unwrap_or_default().trim_ascii();
+    let name = &name[..name.len().min(MOST)];
+    match name.is_empty() || !name.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        true => "without a name".into(),
+        false => String::from_utf8_lossy(name).into(),
+    }
 }
 
 fn body_of(fields: &[httparse::Header<'_>]) -> Option<Body> {
@@ -266,6 +289,17 @@ fn protocol(version: Option<u8>) -> &'static str {
         Some(0) => "HTTP/1.0",
         _ => "HTTP/1.1",
     }
+}
+
+/// Not a fault of anyone, but the reading ends here as it does with one.
+fn switched(protocol: &str) -> Offence {
+    Offence::new(
+        Side::Server,
+        ErrorCode::NO_ERROR,
+        StreamId::CONNECTION,
+        "RFC 9110 section 7.8",
+        format!("switched to another protocol ({protocol}), which etcdtap does not read"),
+    )
 }
 
 fn offence(by: Side, what: impl Into<std::borrow::Cow<'static, str>>) -> Offence {
@@ -346,5 +380,55 @@ mod tests {
         let out = run(b"GET /health HTTP/1.1\r\n\r\n", b"", 100).expect("well-formed");
         assert_eq!(out.len(), 1);
         assert_eq!(out[0].status, None);
+    }
+
+    #[test]
+    fn a_flood_of_empty_lines_before_a_request_is_no_burden() {
+        let mut client = vec![b'\n'; MAX_HEAD];
+        client.extend(b"\r\n".repeat(MAX_HEAD));
+        client.extend(b"GET /health HTTP/1.1\r\n\r\n\r\n\r\nGET /version HTTP/1.1\r\n\r\n");
+        for step in [1, 7, 1 << 20] {
+            let out = run(&client, b"", step).expect("well-formed");
+            assert_eq!(out.len(), 2);
+            assert_eq!((&*out[0].target, &*out[1].target), ("/health", "/version"));
+        }
+    }
+
+    #[test]
+    fn what_follows_a_switch_of_protocols_is_named_and_not_read() {
+        let upgrade = b"GET /x HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+        let connect = b"CONNECT a:1 HTTP/1.1\r\n\r\n";
+        let cases: [(&[u8], &[u8], &str); 3] = [
+            (
+                upgrade,
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
+                "switched to another protocol (websocket)",
+            ),
+            (
+                upgrade,
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: \xff\r\n\r\n",
+                "switched to another protocol (without a name)",
+            ),
+            (connect, b"HTTP/1.1 200 OK\r\n\r\n", "(CONNECT)"),
+        ];
+        let now = Instant::now();
+        for (request, answer, words) in cases {
+            // In reads of their own or together.
+            for first in [Side::Client, Side::Server] {
+                let mut connection = Connection::new();
+                let mut take = |from, bytes: &[u8]| {
+                    let taken = connection.handle_bytes(from, bytes, now, |_| {});
+                    (taken, connection.is_tunnel(), connection.open_requests())
+                };
+                assert_eq!(take(Side::Client, request), (Ok(()), false, 1));
+                assert_eq!(take(Side::Server, answer), (Ok(()), true, 1));
+                let offence = take(first, b"\x81").0.expect_err("a stop");
+                assert_eq!(offence.by, Side::Server);
+                assert!(offence.to_string().contains(words), "{offence}");
+            }
+            let whole = [answer, b"\x81\x00"].concat();
+            let offence = run(request, &whole, 1000).expect_err("a stop");
+            assert!(offence.to_string().contains(words), "{offence}");
+        }
     }
 }

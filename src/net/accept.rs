@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
 use tokio::net::TcpListener;
 
 use super::Phase;
@@ -12,7 +11,7 @@ use super::complaints::Complaints;
 use super::lane::Lane;
 use super::workers::Workers;
 
-/// How long to leave the queue alone when the machine has no room for more.
+/// How long to leave the queue alone when accepting fails, for want of room say.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Accepts until the proxy is told to end; then the listener is closed.
@@ -30,7 +29,11 @@ pub(super) async fn accept(listener: TcpListener, lane: Arc<Lane>, workers: Arc<
                     tracing::warn!("the connection of {from} cannot be served: {error}");
                 }
             }
-            Err(error) if is_scarcity(&error) => {
+            // The client has gone again while it waited.
+            Err(error) if is_of_one_client(&error) => {
+                tracing::debug!("accept at {}: {error}", lane.address);
+            }
+            Err(error) => {
                 if let Some(more) = complaints.about(&error.to_string(), Instant::now()) {
                     tracing::warn!(
                         "cannot accept connections at {}: {error}; {} are open{more}",
@@ -40,18 +43,30 @@ pub(super) async fn accept(listener: TcpListener, lane: Arc<Lane>, workers: Arc<
                 }
                 tokio::time::sleep(BACK_OFF).await;
             }
-            // The client has gone again while it waited.
-            Err(error) => tracing::debug!("accept at {}: {error}", lane.address),
         }
     }
 }
 
-/// Whether the machine lacks what a connection needs; anything else is that
-/// one connection's trouble.
-fn is_scarcity(error: &io::Error) -> bool {
-    let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    let code = error.raw_os_error();
-    scarce
-        .iter()
-        .any(|errno| code == Some(errno.raw_os_error()))
+/// Whether the next accept may go well at once. Anything else can last (no room
+/// for more, no network), and would come again as fast as we ask.
+fn is_of_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, Interrupted};
+    matches!(error.kind(), ConnectionAborted | Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn only_a_client_that_left_is_no_reason_to_wait() {
+        for errno in [Errno::CONNABORTED, Errno::INTR] {
+            assert!(is_of_one_client(&errno.into()), "{errno}");
+        }
+        for errno in [Errno::MFILE, Errno::NOBUFS, Errno::PERM, Errno::NETDOWN] {
+            assert!(!is_of_one_client(&errno.into()), "{errno}");
+        }
+    }
 }

@@ -50,21 +50,21 @@ impl std::fmt::Display for BindError {
         match self {
             BindError::Configuration(what) => f.write_str(what),
             BindError::Threads(error) => {
-                write!(f, "the threads cannot be started: {}", reason(error))
+                write!(f, "the threads cannot be started: {}", io_reason(error))
             }
             BindError::Listen { address, error } => {
                 let hint = match error.kind() {
                     io::ErrorKind::AddrInUse => "; end what listens there, or choose another one",
                     _ => "",
                 };
-                write!(f, "cannot listen on {address}: {}{hint}", reason(error))
+                write!(f, "cannot listen on {address}: {}{hint}", io_reason(error))
             }
             BindError::Unreadable { role, path, error } => {
                 write!(
                     f,
                     "cannot read {role} {}: {}",
                     path.display(),
-                    reason(error)
+                    io_reason(error)
                 )
             }
             BindError::Unusable { role, path, why } => {
@@ -76,8 +76,9 @@ impl std::fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
-/// The operating system's words without its number for them.
-fn reason(error: &io::Error) -> String {
+/// The operating system's reason without its number: `No such file or
+/// directory`, not `… (os error 2)`.
+pub(crate) fn io_reason(error: &io::Error) -> String {
     let words = error.to_string();
     match words.split_once(" (os error") {
         Some((words, _)) => words.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -93,6 +94,52 @@ pub(super) struct Core {
 }
 
 impl Core {
+    /// `from` sent `bytes`; they are the core's to see, and then to pass.
+    fn handle_bytes(&mut self, from: Side, bytes: &[u8]) {
+        self.upstream_spoke |= from == Side::Server;
+        // An answer may be read in the same turn as its request was.
+        self.now = Instant::now();
+        let now = self.now;
+        self.guarded(from, |session| session.handle_bytes(from, bytes, now));
+    }
+
+    /// `from` will send no more.
+    pub(super) fn handle_end(&mut self, from: Side, how: EndOfBytes) {
+        let now = self.now;
+        self.guarded(from, |session| session.handle_end(from, how, now));
+    }
+
+    /// The time of [`Session::poll_timeout`] has come.
+    pub(super) fn handle_timeout(&mut self) {
+        let now = self.now;
+        self.guarded(Side::Client, |session| session.handle_timeout(now));
+        self.drain_events();
+    }
+
+    /// Both ends are gone.
+    pub(super) fn finish(&mut self, how: &str) {
+        self.now = Instant::now();
+        let now = self.now;
+        if !self.guarded(Side::Client, |session| session.finish(how, now)) {
+            // One that has given up has nothing left to fail at.
+            self.guarded(Side::Client, |session| session.finish(how, now));
+        }
+        self.drain_events();
+    }
+
+    /// Runs `handle`; whether that went well. A panic in it costs the
+    /// connection its reading, and neither its bytes nor its neighbours'
+    /// thread.
+    fn guarded(&mut self, by: Side, handle: impl FnOnce(&mut Session)) -> bool {
+        let session = &mut self.session;
+        // Nothing of a session that failed is looked at again.
+        let went_well = catch_unwind(AssertUnwindSafe(|| handle(session))).is_ok();
+        if !went_well {
+            self.session.give_up(by, self.now);
+        }
+        went_well
+    }
+
     /// Passes on the events that wait.
     pub(super) fn drain_events(&mut self) {
         while let Some(event) = self.session.poll_event() {
@@ -145,7 +192,7 @@ impl Flow {
                 };
                 self.state = State::Ending(farewell);
                 core.ended_first.get_or_insert(from);
-                core.session.handle_end(from, EndOfBytes::Closed, core.now);
+                core.handle_end(from, EndOfBytes::Closed);
                 self.pass_on(&[], reader, from, core, cx)?;
                 return Ok(match self.settle(reader, from, cx)? {
                     Poll::Pending => Turn::Stalled,
@@ -225,10 +272,7 @@ impl Flow {
         cx: &mut Context<'_>,
     ) -> Result<(), Lost> {
         if !bytes.is_empty() {
-            core.upstream_spoke |= from == Side::Server;
-            // An answer may be read in the same turn as its request was.
-            core.now = Instant::now();
-            core.session.handle_bytes(from, bytes, core.now);
+            core.handle_bytes(from, bytes);
         }
         let mut result = Ok(());
         while let Some(Transmit::AsCame(range)) = core.session.poll_transmit(from) {

@@ -32,6 +32,7 @@ mod workers;
 
 pub use config::{ClientAuth, KeyPair, ListenerTls, ProxyConfig, Route, UpstreamTls};
 pub use error::BindError;
+pub(crate) use error::io_reason;
 pub use pki::Pki;
 pub use proxy::{Proxy, Served};
 pub use shutdown::{Phase, Shutdown};

@@ -1,51 +1,61 @@
 //! Certificates where kubeadm puts them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{BindError, ClientAuth, KeyPair, ListenerTls, UpstreamTls};
+use super::{BindError, KeyPair};
 
-/// Both sides' TLS, found in one folder.
+/// A folder of certificates in kubeadm's layout (`/etc/kubernetes/pki`).
+///
+/// A file is looked for when it is asked for; whether it is any good shows when
+/// the proxy is bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pki {
-    /// Towards clients: etcd's own server certificate, and only clients that
-    /// etcd's CA signed.
-    pub listener: ListenerTls,
-    /// Towards etcd: the API server's client certificate.
-    pub upstream: UpstreamTls,
+    dir: PathBuf,
 }
 
 impl Pki {
-    /// Takes the files from kubeadm's layout in `dir` (`/etc/kubernetes/pki`).
+    /// The files in `dir`.
+    pub fn in_dir(dir: &Path) -> Pki {
+        Pki {
+            dir: dir.to_owned(),
+        }
+    }
+
+    /// The CA that signs etcd's members and clients.
     ///
     /// # Errors
-    /// When one of the files is not there; whether they are any good shows when
-    /// the proxy is bound.
-    pub fn from_dir(dir: &Path) -> Result<Pki, BindError> {
-        let find = |role, name| {
-            let path = dir.join(name);
-            match std::fs::metadata(&path) {
-                Ok(_) => Ok(path),
-                Err(error) => Err(BindError::Unreadable { role, path, error }),
-            }
-        };
-        let ca = find("etcd's CA", "etcd/ca.crt")?;
-        Ok(Pki {
-            listener: ListenerTls {
-                identity: KeyPair {
-                    cert: find("etcd's server certificate", "etcd/server.crt")?,
-                    key: find("etcd's server key", "etcd/server.key")?,
-                },
-                client_ca: Some(ca.clone()),
-                client_auth: ClientAuth::Require,
-            },
-            upstream: UpstreamTls {
-                ca: Some(ca),
-                identity: Some(KeyPair {
-                    cert: find("the API server's certificate", "apiserver-etcd-client.crt")?,
-                    key: find("the API server's key", "apiserver-etcd-client.key")?,
-                }),
-                server_name: None,
-            },
+    /// When the file is not there.
+    pub fn ca(&self) -> Result<PathBuf, BindError> {
+        self.find("etcd's CA", "etcd/ca.crt")
+    }
+
+    /// Towards clients: etcd's own server certificate.
+    ///
+    /// # Errors
+    /// When one of its files is not there.
+    pub fn server(&self) -> Result<KeyPair, BindError> {
+        Ok(KeyPair {
+            cert: self.find("etcd's server certificate", "etcd/server.crt")?,
+            key: self.find("etcd's server key", "etcd/server.key")?,
         })
+    }
+
+    /// Towards etcd: the API server's client certificate.
+    ///
+    /// # Errors
+    /// When one of its files is not there.
+    pub fn client(&self) -> Result<KeyPair, BindError> {
+        Ok(KeyPair {
+            cert: self.find("the API server's certificate", "apiserver-etcd-client.crt")?,
+            key: self.find("the API server's key", "apiserver-etcd-client.key")?,
+        })
+    }
+
+    fn find(&self, role: &'static str, name: &str) -> Result<PathBuf, BindError> {
+        let path = self.dir.join(name);
+        match std::fs::metadata(&path) {
+            Ok(_) => Ok(path),
+            Err(error) => Err(BindError::Unreadable { role, path, error }),
+        }
     }
 }

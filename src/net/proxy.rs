@@ -32,7 +32,6 @@ pub struct Proxy {
     source: TlsSource,
     pems: Pems,
     tls: Arc<ArcSwap<super::tls::TlsContext>>,
-    events: trace::Sender,
 }
 
 /// What a proxy had done when it ended.
@@ -40,7 +39,8 @@ pub struct Proxy {
 pub struct Served {
     /// Connections that were accepted.
     pub connections: u64,
-    /// Of these, how many were closed at the end over open calls.
+    /// Of these, how many were closed at the end over open calls, or where none
+    /// can be known of.
     pub cut: u64,
     /// Connections that were still there when we left.
     pub left: usize,
@@ -55,7 +55,7 @@ impl Proxy {
     /// # Errors
     /// When `config` makes no sense, an address cannot be had, or a certificate
     /// cannot be read or used.
-    pub fn bind(config: ProxyConfig, events: trace::Sender) -> Result<Proxy, BindError> {
+    pub fn bind(config: ProxyConfig) -> Result<Proxy, BindError> {
         if config.routes.is_empty() {
             return Err(BindError::Configuration(
                 "there is no address to listen on".to_owned(),
@@ -87,7 +87,6 @@ impl Proxy {
             source,
             pems,
             tls,
-            events,
         })
     }
 
@@ -97,8 +96,9 @@ impl Proxy {
     }
 
     /// Serves until `shutdown` drains and the open calls are over, or
-    /// [`ProxyConfig::drain`] is, or a second signal comes.
-    pub async fn run(self, shutdown: Shutdown) -> Served {
+    /// [`ProxyConfig::drain`] is, or a second signal comes. What is seen goes to
+    /// `events`.
+    pub async fn run(self, shutdown: Shutdown, events: trace::Sender) -> Served {
         if !self.source.is_empty() {
             let tls = Arc::clone(&self.tls);
             let every = self.config.reload_every;
@@ -116,7 +116,7 @@ impl Proxy {
                 address,
                 tls: Arc::clone(&self.tls),
                 session: Arc::clone(&self.config.session),
-                events: self.events.clone(),
+                events: events.clone(),
                 last_id: Arc::clone(&last_id),
                 tally: Arc::clone(&tally),
                 shutdown: shutdown.clone(),
@@ -130,7 +130,7 @@ impl Proxy {
             )));
         }
         // The lanes' clones are enough to keep the trace open, and no more.
-        drop(self.events);
+        drop(events);
         shutdown.reached(Phase::Drain).await;
         for task in accepting {
             // Ends by itself; an error would be a panic that was shown already.

@@ -34,7 +34,7 @@ pub(super) struct Over {
     /// The upstream's TLS alert or our reason not to go on with its TLS: more
     /// than one connection's misfortune.
     pub(super) upstream_tls: Option<String>,
-    /// Whether we closed it over open calls.
+    /// Whether we closed it over open calls, or over ones that may have been.
     pub(super) cut: bool,
 }
 
@@ -173,7 +173,7 @@ impl<C: Wire, S: Wire> Pump<C, S> {
     }
 
     fn is_at_rest(&self) -> bool {
-        self.core.session.open_calls() == 0 && self.up.is_clear() && self.down.is_clear()
+        self.core.session.is_at_rest() && self.up.is_clear() && self.down.is_clear()
     }
 
     /// Serves the core's time-out and, where a side goes `unread`, the look at
@@ -183,8 +183,7 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             if let Some(at) = self.core.session.poll_timeout()
                 && at <= self.core.now
             {
-                self.core.session.handle_timeout(self.core.now);
-                self.core.drain_events();
+                self.core.handle_timeout();
             }
             let look = unread.then(|| self.core.now + LOOK_AFTER);
             let wanted = self
@@ -233,9 +232,7 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             End::Lost(lost) => {
                 self.client.reset_on_drop();
                 self.upstream.reset_on_drop();
-                self.core
-                    .session
-                    .handle_end(lost.side, EndOfBytes::Lost, self.core.now);
+                self.core.handle_end(lost.side, EndOfBytes::Lost);
                 let how = describe(lost);
                 if lost.side == Side::Server && lost.error.kind() == io::ErrorKind::InvalidData {
                     over.upstream_tls = Some(how.clone().into_owned());
@@ -243,15 +240,14 @@ impl<C: Wire, S: Wire> Pump<C, S> {
                 how
             }
             End::Shutdown(phase) => {
-                over.cut = self.core.session.open_calls() > 0;
+                over.cut = !self.core.session.is_at_rest();
                 if *phase < Phase::Now {
                     self.close().await;
                 }
                 "etcdtap was told to end".into()
             }
         };
-        self.core.session.finish(&how, Instant::now());
-        self.core.drain_events();
+        self.core.finish(&how);
         over
     }
 

@@ -38,10 +38,10 @@ impl Upstream {
     /// When the URL is of another scheme, has no host, a bad port, or anything
     /// behind the port but a single `/`.
     pub fn parse(url: &str) -> Result<Upstream, UpstreamError> {
-        let wrong = |what: &str| UpstreamError(format!("the upstream `{url}` {what}"));
+        let wrong = |what: &str| UpstreamError(format!("\"{url}\" {what}"));
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(wrong(
-                "has no scheme: write http://HOST:PORT or https://HOST:PORT",
+                "has no scheme; write http://HOST:PORT or https://HOST:PORT",
             ));
         };
         let tls = match scheme.to_ascii_lowercase().as_str() {
@@ -55,12 +55,12 @@ impl Upstream {
         };
         if !matches!(path, "" | "/") {
             return Err(wrong(&format!(
-                "names a path: only a host and a port can be relayed to, leave out `{path}`"
+                "names a path; only a host and a port can be relayed to, so leave out {path}"
             )));
         }
         if authority.contains('@') {
             return Err(wrong(
-                "names a user: etcd takes credentials in its calls, not in the URL",
+                "names a user, but etcd takes credentials in its calls; leave them out of the URL",
             ));
         }
         let (host, port) = split_port(authority).map_err(wrong)?;
@@ -75,9 +75,7 @@ impl Upstream {
             Some(digits) => match digits.parse() {
                 Ok(port) if port != 0 => port,
                 _ => {
-                    return Err(wrong(&format!(
-                        "has a bad port: `{digits}` is not 1 to 65535"
-                    )));
+                    return Err(wrong("has a bad port; write one from 1 to 65535"));
                 }
             },
         };
@@ -115,7 +113,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     match authority.split_once(':') {
         None => Ok((authority, None)),
         Some((_, port)) if port.contains(':') => {
-            Err("has an IPv6 address without brackets: write [ADDRESS]:PORT")
+            Err("has an IPv6 address without brackets; write [ADDRESS]:PORT")
         }
         Some((host, port)) => Ok((host, Some(port))),
     }

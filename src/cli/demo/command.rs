@@ -160,7 +160,7 @@ async fn perform(args: &DemoArgs, stage: &Stage, log: &Handle) -> Result<Ended, 
         () = signals.any() => return Ok(Ended::Interrupted),
     };
     let upstream = Upstream::parse(etcd.endpoint()).map_err(in_words)?;
-    let proxy = Proxy::bind(before(upstream), log.sender())?;
+    let proxy = Proxy::bind(before(upstream))?;
     let Some(address) = proxy.listening().first().copied() else {
         return Err(Failure::failed(
             "there is no listener to drive the workload through",
@@ -173,7 +173,7 @@ async fn perform(args: &DemoArgs, stage: &Stage, log: &Handle) -> Result<Ended, 
         etcd.endpoint()
     ));
     let shutdown = Shutdown::new();
-    let served = tokio::spawn(proxy.run(shutdown.clone()));
+    let served = tokio::spawn(proxy.run(shutdown.clone(), log.sender()));
     let report = tokio::select! {
         report = workload::run(&endpoint, |step| stage.step(step)) => report.map_err(in_words)?,
         () = signals.any() => return Ok(Ended::Interrupted),

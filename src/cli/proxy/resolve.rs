@@ -162,7 +162,8 @@ fn filter(given: &Layers) -> Result<FilterArgs, Failure> {
     })
 }
 
-/// The certificates of kubeadm's layout, where a folder was given.
+/// Kubeadm's folder, where one was given. It fills what is given nowhere else,
+/// and only the files that are needed for that have to be there.
 fn pki(given: &Layers) -> Result<Option<Pki>, Failure> {
     let Some(dir) = given.path("pki")? else {
         return Ok(None);
@@ -172,7 +173,7 @@ fn pki(given: &Layers) -> Result<Option<Pki>, Failure> {
         let why = format!("{dir} is no folder; name kubeadm's, which is /etc/kubernetes/pki");
         return Err(refuse(given, "pki", &why));
     }
-    Ok(Some(Pki::from_dir(&dir)?))
+    Ok(Some(Pki::in_dir(&dir)))
 }
 
 impl From<BindError> for Failure {
@@ -202,11 +203,23 @@ fn pair(given: &Layers, cert: &str, key: &str) -> Result<Option<KeyPair>, Failur
     }
 }
 
+/// What was given by itself, or else kubeadm's.
+fn own_or<T>(
+    own: Option<T>,
+    pki: Option<&Pki>,
+    find: impl FnOnce(&Pki) -> Result<T, BindError>,
+) -> Result<Option<T>, Failure> {
+    match (own, pki) {
+        (None, Some(pki)) => Ok(Some(find(pki)?)),
+        (own, _) => Ok(own),
+    }
+}
+
 fn listener_tls(given: &Layers, pki: Option<&Pki>) -> Result<Option<ListenerTls>, Failure> {
     let own_pair = pair(given, "tls-cert", "tls-key")?;
     let own_ca = given.path("tls-client-ca")?;
     let mode = given.parse("tls-client-auth", parse_client_auth)?;
-    let Some(identity) = own_pair.or_else(|| pki.map(|pki| pki.listener.identity.clone())) else {
+    let Some(identity) = own_or(own_pair, pki, Pki::server)? else {
         for flag in ["tls-client-ca", "tls-client-auth"] {
             if given.one(flag).is_some() && mode != Some(ClientAuth::None) {
                 return Err(refuse(
@@ -225,7 +238,10 @@ fn listener_tls(given: &Layers, pki: Option<&Pki>) -> Result<Option<ListenerTls>
             "it would not be used, as --tls-client-auth is none; leave one of them out",
         ));
     }
-    let client_ca = own_ca.or_else(|| pki.and_then(|pki| pki.listener.client_ca.clone()));
+    let client_ca = match mode {
+        Some(ClientAuth::None) => None,
+        _ => own_or(own_ca, pki, Pki::ca)?,
+    };
     let client_auth = match (mode, &client_ca) {
         (Some(ClientAuth::Require | ClientAuth::Optional), None) => {
             return Err(refuse(
@@ -268,10 +284,7 @@ fn upstream_tls(
             None => Ok(UpstreamTls::default()),
         };
     }
-    let Some(ca) = given
-        .path("upstream-ca")?
-        .or_else(|| pki.and_then(|pki| pki.upstream.ca.clone()))
-    else {
+    let Some(ca) = own_or(given.path("upstream-ca")?, pki, Pki::ca)? else {
         let https: Option<&Given> = given
             .all("upstream")
             .iter()
@@ -289,7 +302,7 @@ fn upstream_tls(
     })?;
     Ok(UpstreamTls {
         ca: Some(ca),
-        identity: own_pair.or_else(|| pki.and_then(|pki| pki.upstream.identity.clone())),
+        identity: own_or(own_pair, pki, Pki::client)?,
         server_name,
     })
 }
@@ -339,10 +352,15 @@ pub fn parse_format(text: &str) -> Result<Format, String> {
 }
 
 fn parse_capture(text: &str) -> Result<usize, String> {
+    // Less than this leaves of most messages nothing that could be read.
+    const LEAST: usize = 4 << 10;
     // The largest is far beyond etcd's request limit, and keeps a slip of the
     // unit from eating the machine.
     const MOST: usize = 1 << 30;
     match parse_size(text)? {
+        bytes if bytes < LEAST => Err(format!(
+            "\"{text}\" is less than 4KiB, too little to read messages by; write more, such as 64KiB"
+        )),
         bytes if bytes > MOST => Err(format!(
             "\"{text}\" is more than 1GiB; write less, such as 64KiB"
         )),

@@ -25,7 +25,7 @@ pub struct ProxyArgs {
     pub etcd_prefix: String,
     /// A descriptor set to know besides etcd's.
     pub descriptor_set: Option<PathBuf>,
-    /// Worker threads; `None` for one a core.
+    /// Worker threads; `None` for as many as suit the machine.
     pub threads: Option<NonZeroUsize>,
     /// TLS towards the clients; `None` for plain text.
     pub listener_tls: Option<ListenerTls>,

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Format, ProxyArgs};
 use crate::cli::call_log::{self, Place};
@@ -38,15 +38,29 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
         key_space: KeySpace::new(&args.etcd_prefix),
         summary: args.summary,
     };
-    let listeners = args.routes.iter().map(|route| route.listen).collect();
     let config = config(&args)?;
+    let scheme = match config.listener_tls {
+        Some(_) => "https",
+        None => "http",
+    };
     // It accepts and listens for signals; connections have threads of their own.
     let runtime = started(runtime::Builder::new_current_thread())?;
-    let log = call_log::start(options, place, listeners)?;
-    let outcome = runtime.block_on(relay(config, &log, to_people));
+    let shutdown = Shutdown::new();
+    let (proxy, hang_up) = {
+        let _within = runtime.enter();
+        // Whoever reads that we listen may end us at once, and in order.
+        signals::watch(shutdown.clone()).map_err(no_handler)?;
+        let hang_up = signal(SignalKind::hangup()).map_err(no_handler)?;
+        (Proxy::bind(config)?, hang_up)
+    };
+    // Only now is it known what a port 0 has become.
+    let log = call_log::start(options, place, proxy.listening())?;
+    if to_people {
+        invite(&proxy, scheme);
+    }
+    let served = runtime.block_on(relay(proxy, shutdown, hang_up, &log));
     runtime.shutdown_timeout(LEAVE_WITHIN);
     let finished = log.finish();
-    let served = outcome?;
     say_what_was(&served, &finished);
     if let Some(summary) = &finished.summary {
         // Standard output may carry JSON.
@@ -67,32 +81,26 @@ fn started(mut builder: runtime::Builder) -> Result<Runtime, Failure> {
     })
 }
 
-async fn relay(config: ProxyConfig, log: &Handle, to_people: bool) -> Result<Served, Failure> {
-    let scheme = match config.listener_tls {
-        Some(_) => "https",
-        None => "http",
-    };
-    let proxy = Proxy::bind(config, log.sender())?;
-    let shutdown = Shutdown::new();
-    signals::watch(shutdown.clone()).map_err(no_handler)?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(no_handler)?;
-    if to_people {
-        let endpoints: Vec<String> = proxy
-            .listening()
-            .iter()
-            .map(|address| format!("{scheme}://{address}"))
-            .collect();
-        tracing::info!(
-            "waiting for the first call: point etcdctl --endpoints or kube-apiserver \
-             --etcd-servers at {}; Ctrl-C ends",
-            endpoints.join(",")
-        );
-    }
-    let served = proxy.run(shutdown);
+/// Tells a person what to do next.
+fn invite(proxy: &Proxy, scheme: &str) {
+    let endpoints: Vec<String> = proxy
+        .listening()
+        .iter()
+        .map(|address| format!("{scheme}://{address}"))
+        .collect();
+    tracing::info!(
+        "waiting for the first call: point etcdctl --endpoints or kube-apiserver \
+         --etcd-servers at {}; Ctrl-C ends",
+        endpoints.join(",")
+    );
+}
+
+async fn relay(proxy: Proxy, shutdown: Shutdown, mut hang_up: Signal, log: &Handle) -> Served {
+    let served = proxy.run(shutdown, log.sender());
     tokio::pin!(served);
     loop {
         tokio::select! {
-            served = &mut served => return Ok(served),
+            served = &mut served => return served,
             Some(()) = hang_up.recv() => log.reopen(),
         }
     }
@@ -113,7 +121,9 @@ fn say_what_was(served: &Served, finished: &Finished) {
     );
     if served.cut > 0 {
         let cut = counted(served.cut, "connection");
-        tracing::warn!("{cut} still had calls when the time for draining was over");
+        tracing::warn!(
+            "{cut} still had calls, or could not be read, when the time for draining was over"
+        );
     }
 }
 

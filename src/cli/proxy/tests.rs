@@ -178,6 +178,11 @@ fn values_that_make_no_sense_are_refused() {
             "--capture-bytes: \"2GiB\" is more than 1GiB; write less, such as 64KiB",
         ),
         (
+            "--capture-bytes",
+            "4095",
+            "--capture-bytes: \"4095\" is less than 4KiB, too little to read messages by; write more, such as 64KiB",
+        ),
+        (
             "--log",
             "jsn",
             "--log: \"jsn\" is not known; did you mean json?",
@@ -381,6 +386,27 @@ fn the_folder_of_kubeadm_fills_what_is_not_given() {
     assert_eq!(args.upstream_tls.ca, Some(PathBuf::from("other.crt")));
     let identity = args.upstream_tls.identity.unwrap();
     assert_eq!(identity.key, dir.path().join("apiserver-etcd-client.key"));
+}
+
+#[test]
+fn of_the_pki_folder_only_what_is_needed_has_to_be_there() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("etcd")).unwrap();
+    let pki = ["--pki", dir.path().to_str().unwrap()];
+    let own = ["--tls-cert", "a", "--tls-key", "b", "--tls-client-ca", "c"];
+    let upstream = ["--upstream-cert", "d", "--upstream-key", "e"];
+    // Plain HTTP to etcd needs nothing for that side.
+    resolved(&[&ROUTE[..], &pki, &own].concat()).unwrap();
+    let https = [&HTTPS[..], &pki, &own, &upstream].concat();
+    let missing = resolved(&https).unwrap_err().to_string();
+    assert!(
+        missing.ends_with("etcd/ca.crt: No such file or directory"),
+        "{missing}"
+    );
+    fs::write(dir.path().join("etcd/ca.crt"), "").unwrap();
+    let args = resolved(&https).unwrap();
+    assert_eq!(args.upstream_tls.ca, Some(dir.path().join("etcd/ca.crt")));
+    assert_eq!(args.upstream_tls.identity.unwrap().cert, PathBuf::from("d"));
 }
 
 const DOCUMENT: &str = include_str!("../../../docs/configuration.md");

@@ -49,8 +49,12 @@ async fn idle_connections_close_at_once() {
     let stage = start(config);
     let mut client = stage.connect().await;
     let mut upstream = stage::accept(&listener).await;
-    client.write_all(b"hello").await.expect("a write");
-    assert_eq!(read_n(&mut upstream, 5).await, b"hello");
+    let request = b"GET /health HTTP/1.1\r\n\r\n";
+    client.write_all(request).await.expect("a write");
+    assert_eq!(read_n(&mut upstream, request.len()).await, request);
+    let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+    upstream.write_all(answer).await.expect("a write");
+    assert_eq!(read_n(&mut client, answer.len()).await, answer);
     stage.shutdown.signal();
     assert_eq!(read_all(&mut client).await.expect("a proper end"), b"");
     assert_eq!(read_all(&mut upstream).await.expect("a proper end"), b"");
@@ -91,6 +95,25 @@ async fn an_open_call_has_its_time_then_is_cut() {
             left: 0
         }
     );
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_has_the_whole_time() {
+    let (listener, url) = stage::upstream().await;
+    let stage = start(to(&url));
+    let mut client = stage.connect().await;
+    let mut upstream = stage::accept(&listener).await;
+    client.write_all(b"\x00garbage").await.expect("a write");
+    assert_eq!(read_n(&mut upstream, 8).await, b"\x00garbage");
+    let asked = Instant::now();
+    stage.shutdown.signal();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    upstream.write_all(b"answer").await.expect("a write");
+    assert_eq!(read_n(&mut client, 6).await, b"answer");
+    assert_eq!(read_all(&mut client).await.expect("a proper end"), b"");
+    assert!(asked.elapsed() >= Duration::from_millis(300));
+    let served = stage.ended().await;
+    assert_eq!((served.cut, served.left), (1, 0));
 }
 
 #[tokio::test]

@@ -3,8 +3,6 @@
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -15,7 +13,6 @@ use super::certificates::Authority;
 use super::stage::{self, read_all, start, to, with_tls};
 use crate::http2::Side;
 use crate::net::{ClientAuth, KeyPair, Pki, Proxy, ProxyConfig, UpstreamTls};
-use crate::trace;
 
 #[tokio::test]
 async fn refused_upstream_resets_the_client() {
@@ -93,9 +90,7 @@ async fn a_client_that_said_all_it_has_to_say_is_served() {
 }
 
 fn bind_error(config: ProxyConfig) -> (String, bool) {
-    let (sender, _events) = sync_channel(1);
-    let sender = trace::Sender::new(sender, Arc::default());
-    match Proxy::bind(config, sender) {
+    match Proxy::bind(config) {
         Ok(_) => panic!("the proxy started"),
         Err(error) => (error.to_string(), error.is_configuration()),
     }
@@ -110,7 +105,10 @@ async fn a_port_in_use_is_one_sentence() {
     let (error, configuration) = bind_error(config);
     assert_eq!(
         error,
-        format!("cannot listen on {address}: Address already in use (os error 98)")
+        format!(
+            "cannot listen on {address}: Address already in use; \
+             end what listens there, or choose another one"
+        )
     );
     assert!(!configuration);
 }
@@ -192,16 +190,17 @@ fn kubeadm_layout() {
     ] {
         std::fs::write(dir.join(file), "").expect("a written file");
     }
-    let error = Pki::from_dir(dir).expect_err("a missing file").to_string();
+    let pki = Pki::in_dir(dir);
+    let error = pki.client().expect_err("a missing file").to_string();
     assert!(
         error.contains("apiserver-etcd-client.key: No such file"),
         "{error}"
     );
+    // The others are of use without it.
+    assert_eq!(pki.ca().expect("a CA"), dir.join("etcd/ca.crt"));
+    let server = pki.server().expect("a server certificate");
+    assert_eq!(server.cert, dir.join("etcd/server.crt"));
     std::fs::write(dir.join("apiserver-etcd-client.key"), "").expect("a written file");
-    let pki = Pki::from_dir(dir).expect("all files are there");
-    assert_eq!(pki.listener.client_auth, ClientAuth::Require);
-    assert_eq!(pki.listener.client_ca, pki.upstream.ca);
-    assert_eq!(pki.listener.identity.cert, dir.join("etcd/server.crt"));
-    let identity = pki.upstream.identity.expect("a client certificate");
-    assert_eq!(identity.key, dir.join("apiserver-etcd-client.key"));
+    let client = pki.client().expect("all files are there");
+    assert_eq!(client.key, dir.join("apiserver-etcd-client.key"));
 }

@@ -57,10 +57,10 @@ pub(super) fn with_tls(
 pub(super) fn start(config: ProxyConfig) -> Stage {
     let (sender, events) = sync_channel(1000);
     let sender = trace::Sender::new(sender, Arc::default());
-    let proxy = Proxy::bind(config, sender).expect("the proxy binds");
+    let proxy = Proxy::bind(config).expect("the proxy binds");
     let address = proxy.listening()[0];
     let shutdown = Shutdown::new();
-    let run = tokio::spawn(proxy.run(shutdown.clone()));
+    let run = tokio::spawn(proxy.run(shutdown.clone(), sender));
     Stage {
         address,
         shutdown,

@@ -3,7 +3,7 @@
 use etcdtap::etcd::schema::etcdserverpb::RangeRequest;
 use etcdtap::etcd::{Ending, Event};
 use etcdtap::http2::{ErrorCode, Flags, FrameType, PREFACE, Side, frame_encoder};
-use etcdtap::relay::EndOfBytes;
+use etcdtap::relay::{EndOfBytes, Transmit};
 
 use super::script::{RANGE, Script, id};
 
@@ -166,4 +166,26 @@ fn http1_passes_and_is_told_a_line_a_request() {
         .filter(|event| matches!(event, Event::Http1 { .. }))
         .count();
     assert_eq!(told, 1);
+}
+
+#[test]
+fn a_fault_of_our_own_costs_the_reading_and_not_a_byte() {
+    let mut script = Script::greeted();
+    script.open(1, RANGE);
+    assert!(!script.session.is_at_rest());
+    // What the proxy does when reading these bytes panics.
+    script
+        .session
+        .handle_bytes(Side::Client, &[0; 5], script.now);
+    script.session.give_up(Side::Client, script.now);
+    script.session.give_up(Side::Client, script.now);
+    assert_eq!(
+        script.session.poll_transmit(Side::Client),
+        Some(Transmit::AsCame(0..5))
+    );
+    assert_eq!(script.session.poll_transmit(Side::Client), None);
+    assert!(!script.session.is_at_rest());
+    // More comes.
+    script.send(Side::Server, b"\0");
+    offence(&mut script, "client", "a bug of its own");
 }
