@@ -3,7 +3,7 @@
 
 use super::call::{Header, KeyValue, Request, Response};
 use super::read::{
-    Budget, RequestReader, ResponseReader, WatchRequestReader, WatchResponseReader, WatchSeen,
+    RequestReader, ResponseReader, WatchRequestReader, WatchResponseReader, WatchSeen,
 };
 use super::watch::EventKind;
 use super::wire;
@@ -116,9 +116,4 @@ impl Message {
             Aim::Nothing => {}
         }
     }
-}
-
-/// The bound of one message's kept bytes.
-pub(super) fn budget(capture_bytes: usize) -> Budget {
-    Budget::new(capture_bytes)
 }

@@ -305,13 +305,8 @@ impl Session {
             }
             Protocol::Http1(connection) => {
                 self.deadline = None;
-                let (peers, events) = (&self.peers, &mut self.events);
-                let read = connection.handle_bytes(from, bytes, now, |exchange| {
-                    events.push_back(Event::Http1 {
-                        peers: Arc::clone(peers),
-                        exchange: Box::new(exchange),
-                    });
-                });
+                let tell = telling(&self.peers, &mut self.events);
+                let read = connection.handle_bytes(from, bytes, now, tell);
                 if let Err(offence) = read {
                     self.end_calls(offence.by, now);
                     self.stop(offence, now);
@@ -339,13 +334,7 @@ impl Session {
                 self.collect();
             }
             Protocol::Http1(connection) => {
-                let (peers, events) = (&self.peers, &mut self.events);
-                connection.finish(now, |exchange| {
-                    events.push_back(Event::Http1 {
-                        peers: Arc::clone(peers),
-                        exchange: Box::new(exchange),
-                    });
-                });
+                connection.finish(now, telling(&self.peers, &mut self.events));
             }
             Protocol::Undecided { .. } | Protocol::Opaque => {}
         }
@@ -369,6 +358,19 @@ const OPENING_KEPT: usize = 64;
 
 /// Room for events that stays allocated while a connection is idle.
 const EVENTS_KEPT: usize = 16;
+
+/// Puts each finished exchange among the events.
+fn telling<'a>(
+    peers: &'a Arc<Peers>,
+    events: &'a mut VecDeque<Event>,
+) -> impl FnMut(http1::Exchange) + 'a {
+    |exchange| {
+        events.push_back(Event::Http1 {
+            peers: Arc::clone(peers),
+            exchange: Box::new(exchange),
+        });
+    }
+}
 
 fn unreadable(by: Side, what: impl Into<std::borrow::Cow<'static, str>>) -> Offence {
     Offence::new(

@@ -7,11 +7,11 @@ use std::time::Instant;
 use super::Event;
 use super::call::{Ending, Header, Request, Response};
 use super::dictionary::Fields;
-use super::message::{Aim, Destination, Message, budget};
+use super::message::{Aim, Destination, Message};
 use super::method::{Method, MethodName};
 use super::open_call::{Encoding, Kind, MOST_KEEPALIVES, OpenCall};
 use super::plain_request::PlainRequest;
-use super::read::{RequestReader, ResponseReader, WatchRequestReader, WatchResponseReader};
+use super::read::{Budget, RequestReader, ResponseReader, WatchRequestReader, WatchResponseReader};
 use super::session::SessionOptions;
 use super::watch_stream::Origin;
 use crate::grpc::{Code, Part, percent_decode};
@@ -96,7 +96,7 @@ impl Tracker {
             _ if !readable => (0, Aim::Nothing),
             (Side::Client, Method::Watch) => (
                 WatchRequestReader::ROOT,
-                Aim::WatchRequest(WatchRequestReader::new(budget(capture))),
+                Aim::WatchRequest(WatchRequestReader::new(Budget::new(capture))),
             ),
             (Side::Server, Method::Watch) => (
                 WatchResponseReader::ROOT,
@@ -113,11 +113,14 @@ impl Tracker {
                 },
             ),
             (Side::Client, method) => match RequestReader::root(method) {
-                Some(root) => (root, Aim::Request(RequestReader::new(budget(capture)))),
+                Some(root) => (root, Aim::Request(RequestReader::new(Budget::new(capture)))),
                 None => (0, Aim::Nothing),
             },
             (Side::Server, method) => match ResponseReader::root(method) {
-                Some(root) => (root, Aim::Response(ResponseReader::new(budget(capture)))),
+                Some(root) => (
+                    root,
+                    Aim::Response(ResponseReader::new(Budget::new(capture))),
+                ),
                 None => (0, Aim::Nothing),
             },
         };

@@ -25,7 +25,6 @@ pub(in crate::etcd) struct ResponseReader {
     budget: Budget,
     first: Option<Box<KeyValue>>,
     inside_first: bool,
-    header_seen: bool,
 }
 
 impl ResponseReader {
@@ -75,7 +74,6 @@ impl ResponseReader {
             budget,
             first: None,
             inside_first: false,
-            header_seen: false,
         }
     }
 
@@ -127,7 +125,6 @@ impl Visitor for ResponseFields<'_> {
         match (node, field) {
             (RANGE_STREAM, 1) => Want::Enter(RANGE),
             (RANGE | PUT | DELETE_RANGE | TXN | LEASE | HEADER_ONLY, 1) => {
-                self.reader.header_seen = true;
                 self.header.get_or_insert_default();
                 Want::Enter(HEADER)
             }
