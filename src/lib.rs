@@ -8,6 +8,7 @@
 //!
 //! | folder | concern |
 //! |---|---|
+//! | [`notation`] | durations and sizes as people write them, and their slips |
 //! | [`http2`] | frames, HPACK, settings, windows (RFC 9113, RFC 7541) |
 //! | [`http1`] | the requests that share etcd's port: `/health`, `/metrics`, the JSON gateway |
 //! | [`relay`] | one connection's two halves, what passes and what was seen |
@@ -28,5 +29,6 @@ pub mod http1;
 pub mod http2;
 pub mod kube;
 pub mod net;
+pub mod notation;
 pub mod relay;
 pub mod trace;

@@ -4,12 +4,9 @@ mod call_log;
 pub mod decode;
 pub mod demo;
 mod diagnostics;
-mod duration;
 mod failure;
-mod nearest;
 pub mod proxy;
 pub mod settings;
-mod size;
 #[cfg(test)]
 mod tests;
 mod usage;

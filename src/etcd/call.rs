@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::verdict::Hit;
 use super::{Method, MethodName};
 use crate::grpc::Code;
 use crate::http2::{ErrorCode, Side, StreamId};
@@ -40,8 +41,10 @@ pub struct Call {
     pub response: Response,
     /// The header of the last answer that had one.
     pub header: Option<Header>,
-    /// How it ended.
+    /// How it ended, as the client saw it.
     pub status: Status,
+    /// The faults that struck it.
+    pub faults: Box<[Hit]>,
 }
 
 /// gRPC messages in one direction of a call.
@@ -87,6 +90,13 @@ pub enum Ending {
     },
     /// Tracing of the connection stopped; the call itself may go on.
     TracingStopped,
+    /// A fault of ours, with trailers or an end that etcd did not send.
+    Injected,
+    /// A fault of ours, with RST_STREAM towards the client.
+    InjectedReset {
+        /// The code that the client was given.
+        code: ErrorCode,
+    },
 }
 
 /// The header that every etcd response carries
@@ -228,6 +238,16 @@ pub enum Request {
         id: i64,
         /// Asked time to live in seconds; 0 where the method has none.
         ttl: i64,
+    },
+    /// A watch's creation. Only where a call is judged: the watches of a stream
+    /// that ended were told one by one.
+    Watch {
+        /// First key.
+        key: Box<[u8]>,
+        /// First key after the range; empty for a single key.
+        range_end: Box<[u8]>,
+        /// From which revision on; 0 for now.
+        start_revision: i64,
     },
     /// Read by the names of its fields.
     Named {

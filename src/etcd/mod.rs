@@ -11,6 +11,7 @@ mod read;
 pub mod schema;
 mod session;
 mod tracker;
+pub mod verdict;
 mod watch;
 mod watch_stream;
 pub mod wire;

@@ -128,7 +128,10 @@ impl OpenCall {
             (None, Ending::Trailers | Ending::NoTrailers) => {
                 self.http_status.map_or(Code::UNKNOWN, Code::from_http)
             }
-            (None, Ending::ConnectionLost { .. } | Ending::TracingStopped) => Code::UNKNOWN,
+            (None, Ending::InjectedReset { code }) => Code::from_reset(code),
+            (None, Ending::ConnectionLost { .. } | Ending::TracingStopped | Ending::Injected) => {
+                Code::UNKNOWN
+            }
         };
         Status {
             code,
@@ -157,6 +160,7 @@ impl OpenCall {
             response: std::mem::take(&mut self.response),
             header: self.header,
             status,
+            faults: Box::default(),
         })
     }
 
@@ -224,6 +228,7 @@ impl OpenCall {
             response: std::mem::take(&mut self.response),
             header: answered.and(self.header),
             status,
+            faults: Box::default(),
         }))
     }
 }

@@ -8,6 +8,7 @@ use super::Event;
 use super::dictionary::Dictionary;
 use super::event::ConnectionEnded;
 use super::tracker::Tracker;
+use super::verdict::Judge;
 use crate::http1;
 use crate::http2::{Both, ErrorCode, Offence, Opening, Side, StreamId, sniff};
 use crate::relay::{self, EndOfBytes, Peers, Transmit};
@@ -75,6 +76,18 @@ enum Protocol {
 impl Session {
     /// Both ends stand: an [`Event::ConnectionOpened`] is the first event.
     pub fn new(peers: Arc<Peers>, options: &Arc<SessionOptions>, now: Instant) -> Session {
+        Session::with_judge(peers, options, None, now)
+    }
+
+    /// As [`Session::new`], with somebody who may decide to interfere with the
+    /// connection's calls.
+    pub fn with_judge(
+        peers: Arc<Peers>,
+        options: &Arc<SessionOptions>,
+        judge: Option<Box<dyn Judge>>,
+        now: Instant,
+    ) -> Session {
+        let _ = judge;
         let mut events = VecDeque::new();
         events.push_back(Event::ConnectionOpened {
             peers: Arc::clone(&peers),

@@ -140,29 +140,47 @@ impl<'c> Operation<'c> {
     /// Says what `call` does. Objects of Kubernetes are looked for below the
     /// prefix of `keys` only.
     pub fn of_call(call: &'c Call, keys: &KeySpace) -> Operation<'c> {
-        let mut operation = match &call.request {
+        let mut operation = Operation::of_request(call.method, &call.request, keys);
+        if is_refused_txn(call)
+            && matches!(
+                operation.verb,
+                Some(Verb::Create | Verb::Update | Verb::Delete)
+            )
+        {
+            operation.verb = Some(Verb::Conflict);
+        }
+        if operation.stored.is_none() {
+            operation.stored = first_answered(&call.response).and_then(|kv| sniff(&kv.value));
+        }
+        operation
+    }
+
+    /// Says what a request asks for, before it is known what becomes of it: a
+    /// write whose guard will not hold is no [`Verb::Conflict`] yet.
+    pub fn of_request(method: Method, request: &'c Request, keys: &KeySpace) -> Operation<'c> {
+        let mut operation = match request {
             Request::Range(asked) => Operation::of_range(asked, keys),
             Request::Op(op) => Operation::of_op(op, keys),
-            Request::Txn(asked) => Operation::of_txn(asked, call, keys),
+            Request::Txn(asked) => Operation::of_txn(asked, keys),
             Request::Named { key, range_end, .. } => {
                 Operation::of_keys(key.as_deref(), range_end.as_deref(), keys)
+            }
+            Request::Watch { key, range_end, .. } => {
+                Operation::of_keys(Some(key), Some(range_end), keys)
             }
             Request::Compact { .. } | Request::Lease { .. } | Request::Unread => {
                 Operation::default()
             }
         };
-        operation.verb = match call.method {
+        operation.verb = match method {
             Method::Watch => Some(Verb::Watch),
             Method::Compact => Some(Verb::Compaction),
             Method::LeaseGrant => Some(Verb::LeaseGrant),
             // Without a request it is the stream's own end: each keepalive on it
             // was a call before.
-            Method::LeaseKeepAlive if call.request != Request::Unread => Some(Verb::LeaseKeepalive),
+            Method::LeaseKeepAlive if *request != Request::Unread => Some(Verb::LeaseKeepalive),
             _ => operation.verb,
         };
-        if operation.stored.is_none() {
-            operation.stored = first_answered(&call.response).and_then(|kv| sniff(&kv.value));
-        }
         operation
     }
 
@@ -255,7 +273,7 @@ impl<'c> Operation<'c> {
         }
     }
 
-    fn of_txn(asked: &'c TxnAsked, call: &Call, keys: &KeySpace) -> Operation<'c> {
+    fn of_txn(asked: &'c TxnAsked, keys: &KeySpace) -> Operation<'c> {
         let Some(main) = main_op(asked) else {
             return match asked.failure.first() {
                 Some(op) => Operation {
@@ -296,22 +314,6 @@ impl<'c> Operation<'c> {
                 .then_some(Verb::Delete),
             _ => None,
         };
-        let guarded = matches!(
-            operation.verb,
-            Some(Verb::Create | Verb::Update | Verb::Delete)
-        ) && !guards.is_empty();
-        if guarded
-            && call.status.code == Code::OK
-            && matches!(
-                call.response,
-                Response::Txn {
-                    succeeded: false,
-                    ..
-                }
-            )
-        {
-            operation.verb = Some(Verb::Conflict);
-        }
         operation
     }
 }
@@ -321,6 +323,19 @@ fn main_op(asked: &TxnAsked) -> Option<&Op> {
     let writes = |op: &&Op| matches!(op, Op::Put { .. } | Op::DeleteRange { .. });
     let branch = &asked.success;
     branch.iter().find(writes).or_else(|| branch.first())
+}
+
+/// Whether etcd executed a Txn and its guards did not hold.
+fn is_refused_txn(call: &Call) -> bool {
+    let guarded = matches!(&call.request, Request::Txn(asked) if !asked.compares.is_empty());
+    let failed = matches!(
+        call.response,
+        Response::Txn {
+            succeeded: false,
+            ..
+        }
+    );
+    guarded && failed && call.status.code == Code::OK
 }
 
 /// Whether a Txn writes one key only and otherwise just reads it, as all of

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-/// Bytes that leave towards the peer of the side that was heard.
+/// Bytes that leave towards the peer of a side.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Transmit {
-    /// A run of the bytes that were just handed in, as they came.
+    /// A run of the bytes that this side just handed in, as they came.
     AsCame(Range<usize>),
+    /// Bytes of the core's own making, or that it has held.
+    Own(Vec<u8>),
 }
 
 /// How a side's bytes came to their end.

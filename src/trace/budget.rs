@@ -76,6 +76,7 @@ fn of_call(call: &Call) -> usize {
             let ops = ops.map(|op| size_of_val(op) + of_op(op));
             compares.sum::<usize>() + ops.sum::<usize>()
         }
+        Request::Watch { key, range_end, .. } => key.len() + range_end.len(),
         Request::Named {
             key,
             range_end,
@@ -93,7 +94,13 @@ fn of_call(call: &Call) -> usize {
         _ => 0,
     };
     let message = call.status.message.as_ref();
-    size_of::<Call>() + request + response + message.map_or(0, |message| message.len())
+    let hits = call.faults.iter();
+    let hits = hits.map(|hit| size_of_val(hit) + hit.did.len());
+    size_of::<Call>()
+        + request
+        + response
+        + message.map_or(0, |message| message.len())
+        + hits.sum::<usize>()
 }
 
 fn of_note(note: &WatchNote) -> usize {

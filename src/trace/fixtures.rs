@@ -101,6 +101,7 @@ pub(super) fn call(time: Time, path: &str, request: Request, response: Response)
             message: None,
             ending: Ending::Trailers,
         },
+        faults: Box::default(),
     })
 }
 

@@ -386,7 +386,7 @@ impl Line<'_> {
                 self.flag(name!("serializable"), asked.serializable);
             }
             Request::Op(crate::etcd::Op::Put { lease, .. }) => self.lease(*lease),
-            Request::Op(_) | Request::Unread => {}
+            Request::Op(_) | Request::Watch { .. } | Request::Unread => {}
             Request::Txn(asked) => {
                 if let [guard] = asked.compares.as_slice()
                     && guard.target == CompareTarget::ModRevision
@@ -425,6 +425,11 @@ impl Line<'_> {
                 self.display(name!("lost_by"), by);
             }
             Ending::TracingStopped => self.word(name!("ending"), "tracing_stopped"),
+            Ending::Injected => self.word(name!("ending"), "injected"),
+            Ending::InjectedReset { code } => {
+                self.word(name!("ending"), "injected_reset");
+                self.display(name!("reset"), code);
+            }
         }
     }
 

@@ -468,6 +468,8 @@ fn status_notes(call: &Call, notes: &mut Notes<'_, '_>) {
         Ending::Reset { by, code } => notes.put(style, &format!("reset by the {by}: {code}")),
         Ending::ConnectionLost { by } => notes.put(style, &format!("connection lost by the {by}")),
         Ending::TracingStopped => notes.put(WARNING, "no longer traced"),
+        Ending::Injected => {}
+        Ending::InjectedReset { code } => notes.put(style, &format!("reset by etcdtap: {code}")),
     }
 }
 

@@ -7,14 +7,14 @@ use super::address::{parse_listen, reaches};
 use super::resolved::{FilterArgs, Log, ProxyArgs, Route};
 use crate::cli::Failure;
 use crate::cli::call_log::Format;
-use crate::cli::duration::parse_duration;
-use crate::cli::nearest::nearest;
 use crate::cli::settings::{Given, Layers};
-use crate::cli::size::parse_size;
 use crate::etcd::DEFAULT_CAPTURE_BYTES;
 use crate::net::{
     BindError, ClientAuth, KeyPair, ListenerTls, Pki, ProxyConfig, Upstream, UpstreamTls,
 };
+use crate::notation::nearest;
+use crate::notation::parse_duration;
+use crate::notation::parse_size;
 
 /// The API server's own default.
 pub const DEFAULT_ETCD_PREFIX: &str = "/registry";

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::{Layer, Origin};
-use crate::cli::nearest::nearest;
+use crate::notation::nearest;
 
 const PREFIX: &str = "ETCDTAP_";
 

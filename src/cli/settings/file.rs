@@ -8,7 +8,7 @@ use serde_saphyr::{Error, Spanned};
 
 use super::{Layer, Origin};
 use crate::cli::Failure;
-use crate::cli::nearest::nearest;
+use crate::notation::nearest;
 
 /// A value as text, with its place; every scalar of YAML will do.
 type Text = Option<Spanned<String>>;

@@ -36,6 +36,7 @@ fn call(path: &str, request: Request, response: Response) -> Call {
             message: None,
             ending: Ending::Trailers,
         },
+        faults: Box::default(),
     }
 }
 

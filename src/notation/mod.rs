@@ -1,0 +1,10 @@
+//! Values as people write them in flags, files and plans: durations, sizes, and
+//! the slips of the finger in between.
+
+mod duration;
+mod nearest;
+mod size;
+
+pub use duration::parse_duration;
+pub use nearest::nearest;
+pub use size::parse_size;
