@@ -95,7 +95,7 @@ pub fn size(random: &mut Random) -> usize {
     match random.below(100) {
         0..60 => random.below(200),
         60..88 => random.below(3000),
-        88..98 => random.below(20_000),
+        88..96 => random.below(20_000),
         _ => random.below(90_000),
     }
 }

@@ -126,6 +126,9 @@ pub struct Endpoint {
     pub frames: [u64; 2],
     /// HEADERS and DATA frames sent.
     pub content_frames: u64,
+    /// Chances at which DATA had to wait for the connection's window, and for a
+    /// stream's.
+    pub starved: [u64; 2],
 }
 
 impl Endpoint {
@@ -160,6 +163,7 @@ impl Endpoint {
             history_out: VecDeque::new(),
             frames: [0; 2],
             content_frames: 0,
+            starved: [0; 2],
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod call;
 mod client;
+mod content;
 mod endpoint;
 mod fields;
 mod frame;
@@ -19,4 +20,5 @@ mod violation;
 mod wire;
 mod world;
 
+mod drip;
 mod straight;

@@ -98,9 +98,8 @@ impl Endpoint {
         }
     }
 
-    /// The state of a stream that the peer wants to add content to. `None`: it
-    /// was reset from here, and what is in flight is passed over.
-    fn receiving(&self, frame: &Frame, what: &str) -> Result<Option<&Stream>, Violation> {
+    /// A stream that the peer wants to add content to, if it may.
+    fn receiving(&self, frame: &Frame, what: &str) -> Result<&Stream, Violation> {
         let wrong = |rule, words| Err(self.wrong(rule, frame.stream, frame.at, words));
         let Some(stream) = self.streams.get(&frame.stream) else {
             return wrong(Rule::IdleStream, format!("{what} on an idle stream"));
@@ -116,7 +115,7 @@ impl Endpoint {
         if stream.received.ended.is_some() {
             return wrong(Rule::EndedStream, format!("{what} after END_STREAM"));
         }
-        Ok(Some(stream).filter(|stream| stream.sent.reset.is_none()))
+        Ok(stream)
     }
 
     fn content<'a>(&self, frame: &'a Frame) -> Result<&'a [u8], Violation> {
@@ -136,8 +135,7 @@ impl Endpoint {
     fn data(&mut self, frame: &Frame) -> Judged {
         let content = self.content(frame)?;
         let n = frame.payload.len() as i64;
-        let live = self.receiving(frame, "DATA")?;
-        let headless = live.is_some_and(|stream| stream.received.head.is_none());
+        let headless = self.receiving(frame, "DATA")?.received.head.is_none();
         self.recv_window -= n;
         if self.recv_window < 0 {
             let words = format!("{} bytes too much DATA", -self.recv_window);
@@ -150,13 +148,14 @@ impl Endpoint {
         let (now, id) = (self.now, frame.stream);
         let stream = self.streams.get_mut(&id).expect("it was just found");
         let live = stream.sent.reset.is_none();
-        let mut overrun = None;
+        // After our own RST_STREAM nobody reads it any more, but its sender cannot
+        // know, and goes by the same rules.
+        stream.recv_window -= n;
+        let overrun = Some(-stream.recv_window).filter(|over| *over > 0 && n > 0);
+        stream.received.push(content, now);
+        // Padding is read by nobody.
+        stream.reader.owed += n - content.len() as i64;
         if live {
-            stream.recv_window -= n;
-            overrun = Some(-stream.recv_window).filter(|over| *over > 0 && n > 0);
-            stream.received.push(content, now);
-            // Padding is read by nobody.
-            stream.reader.owed += n - content.len() as i64;
             self.heard.push_back(Heard::Data(id));
         }
         if frame.has(frame::END_STREAM) {

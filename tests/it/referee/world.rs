@@ -173,6 +173,14 @@ impl<W: Wire> World<W> {
         self.trace = hash ^ bytes.len() as u64;
     }
 
+    /// Frames that a side received and sent.
+    pub fn frames(&self, side: Side) -> [u64; 2] {
+        match side {
+            Side::Client => self.client.end.frames,
+            Side::Server => self.server.end.frames,
+        }
+    }
+
     fn end(&mut self, side: Side) -> &mut Endpoint {
         match side {
             Side::Client => &mut self.client.end,
@@ -267,7 +275,12 @@ impl<W: Wire> World<W> {
                 }
             }
             _ => {
-                let longest = self.random.pick(&[5, 5, 100, 100, 3000, 40_000]);
+                // Nobody waits long for the other's greeting.
+                let greeted = self.client.end.settings_seen && self.server.end.settings_seen;
+                let longest = match greeted {
+                    true => self.random.pick(&[5, 5, 100, 100, 3000, 40_000]),
+                    false => 5,
+                };
                 let passes = Duration::from_micros(self.random.below(longest * 1000) as u64);
                 self.pass(self.now + passes)?;
             }
