@@ -5,16 +5,34 @@ use super::endpoint::Endpoint;
 use super::server::ServerModel;
 use super::violation::{Rule, Violation};
 
+/// How exact the wire has to be about streams that their receiver reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterReset {
+    /// All that was in flight comes, as on a wire.
+    Comes,
+    /// It may be left out.
+    MayBeLeftOut,
+}
+
 /// One stream carried exactly what was said, both ways.
-pub fn untouched(client: &ClientModel, server: &ServerModel, id: u32) -> Result<(), Violation> {
-    carried(&client.end, &server.end, id)?;
-    carried(&server.end, &client.end, id)?;
+pub fn untouched(
+    client: &ClientModel,
+    server: &ServerModel,
+    id: u32,
+    after_reset: AfterReset,
+) -> Result<(), Violation> {
+    carried(&client.end, &server.end, id, after_reset)?;
+    carried(&server.end, &client.end, id, after_reset)?;
     well_formed(&client.end, id)
 }
 
-/// What `from` said on the stream is what `to` got, or, where `to` reset it, a
-/// beginning of it.
-pub fn carried(from: &Endpoint, to: &Endpoint, id: u32) -> Result<(), Violation> {
+/// What `from` said on the stream is what `to` got.
+pub fn carried(
+    from: &Endpoint,
+    to: &Endpoint,
+    id: u32,
+    after_reset: AfterReset,
+) -> Result<(), Violation> {
     let altered = |words: String| {
         let words = format!("what the {} said was altered: {words}", from.side);
         Err(to.wrong(Rule::Altered, id, 0, words))
@@ -24,9 +42,10 @@ pub fn carried(from: &Endpoint, to: &Endpoint, id: u32) -> Result<(), Violation>
         (Some(_), None) => return altered("the stream never came".into()),
         (None, _) => return altered("the stream was never opened".into()),
     };
-    let difference = match got.sent.reset {
-        Some(_) => got.received.is_beginning_of(&said.sent),
-        None => got.received.differs_from(&said.sent),
+    let exact = got.sent.reset.is_none() || after_reset == AfterReset::Comes;
+    let difference = match exact {
+        false => got.received.is_beginning_of(&said.sent),
+        true => got.received.differs_from(&said.sent),
     };
     difference.map_or(Ok(()), altered)
 }

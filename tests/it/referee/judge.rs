@@ -37,6 +37,9 @@ pub type Docket = Arc<Mutex<BTreeMap<u32, Decided>>>;
 
 #[derive(Debug)]
 pub struct RandomJudge {
+    seed: u64,
+    /// The draws of the call at hand: a function of the seed and its stream, so
+    /// that the order in which calls come means nothing.
     random: Random,
     /// Percent of the suspects that are touched.
     touched: usize,
@@ -44,16 +47,17 @@ pub struct RandomJudge {
     /// Streams that were asked about.
     judged: Vec<u32>,
     /// What it was asked in the wrong order.
-    pub wrong: Docket2,
+    pub wrong: Complaints,
 }
 
 /// Complaints of the judge about the core.
-pub type Docket2 = Arc<Mutex<Vec<String>>>;
+pub type Complaints = Arc<Mutex<Vec<String>>>;
 
 impl RandomJudge {
-    pub fn new(seed: u64, docket: &Docket, wrong: &Docket2) -> RandomJudge {
+    pub fn new(seed: u64, docket: &Docket, wrong: &Complaints) -> RandomJudge {
         let mut random = Random::new(seed ^ 0x77_1234);
         RandomJudge {
+            seed,
             touched: random.pick(&[10, 40, 100]),
             random,
             docket: Arc::clone(docket),
@@ -163,7 +167,6 @@ impl Judge for RandomJudge {
     }
 
     fn suspects(&mut self, call: &Asked<'_>, _: Instant) -> Suspicion {
-        // A draw is a function of the stream: how often it is asked means nothing.
         match call.stream.number() % 7 {
             0 => Suspicion::None,
             _ => Suspicion::Judge,
@@ -177,6 +180,7 @@ impl Judge for RandomJudge {
             self.wrong.lock().unwrap().push(words);
         }
         self.judged.push(stream);
+        self.random = Random::new(self.seed ^ u64::from(stream) << 32);
         if stream % 7 == 0 || !self.random.chance(self.touched) {
             return None;
         }
@@ -186,7 +190,9 @@ impl Judge for RandomJudge {
                 random: random.fork(),
                 drawn: Arc::clone(drawn),
             };
-            random.chance(30).then(|| Box::new(drawer) as Box<dyn Delays>)
+            random
+                .chance(30)
+                .then(|| Box::new(drawer) as Box<dyn Delays>)
         };
         let verdict = Verdict {
             hits: vec![Hit {

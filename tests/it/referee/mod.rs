@@ -9,6 +9,7 @@ mod endpoint;
 mod fields;
 mod frame;
 mod hpack;
+mod judge;
 mod random;
 mod receive;
 mod rest;
@@ -21,4 +22,6 @@ mod wire;
 mod world;
 
 mod drip;
+mod meddling;
 mod straight;
+mod strictness;

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use etcdtap::http2::Side;
 
-use super::content;
 use super::wire::{Core, Straight, Wire};
 use super::world::{Setup, World};
 
@@ -54,16 +53,7 @@ impl Seen {
 /// One run, and the exactness of all its streams.
 fn run<W: Wire>(seed: u64, wire: impl FnOnce(Instant) -> W) -> World<W> {
     let mut world = World::new(Setup::random(seed), wire);
-    let mut result = world.run();
-    if result.is_ok() {
-        let ids = world.client.end.streams.keys();
-        let checked = ids
-            .map(|id| content::untouched(&world.client, &world.server, *id))
-            .find(Result::is_err);
-        if let Some(Err(violation)) = checked {
-            result = Err(world.failure(violation));
-        }
-    }
+    let result = world.run().and_then(|()| world.exact());
     if let Err(failure) = result {
         panic!("{failure}");
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use etcdtap::http2::{Both, Side};
 
 use super::client::{Call, ClientModel, random_call};
+use super::content::{self, AfterReset};
 use super::endpoint::{Endpoint, Taste};
 use super::random::Random;
 use super::server::{Manner, ServerModel};
@@ -138,6 +139,15 @@ impl<W: Wire> World<W> {
             self.settle()?;
         }
         super::rest::check(&self.client, &self.server)
+    }
+
+    /// Every stream carried exactly what was said.
+    pub fn exact(&self) -> Result<(), Box<Failure>> {
+        for id in self.client.end.streams.keys() {
+            content::untouched(&self.client, &self.server, *id, AfterReset::Comes)
+                .map_err(|violation| self.failure(violation))?;
+        }
+        Ok(())
     }
 
     pub fn failure(&self, violation: Violation) -> Box<Failure> {
