@@ -163,6 +163,7 @@ impl Judge for RandomJudge {
         Refreshed {
             armed: true,
             changed: false,
+            keeps: false,
         }
     }
 
