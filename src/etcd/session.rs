@@ -159,15 +159,19 @@ impl Session {
     pub fn finish(&mut self, how: &str, now: Instant) {
         let by = self.ended.map(|(side, _)| side);
         self.end_calls(by.unwrap_or(Side::Client), now);
+        let mut interposed = (false, 0);
         let (user_agent, streams, reports) = match &mut self.protocol {
-            Protocol::Http2(connection) => (
-                connection.tap().user_agent.clone(),
-                connection.opened_streams(),
-                Both {
-                    client: connection.report(Side::Client),
-                    server: connection.report(Side::Server),
-                },
-            ),
+            Protocol::Http2(connection) => {
+                interposed = (connection.is_interposed(), connection.pings_answered());
+                (
+                    connection.tap().user_agent.clone(),
+                    connection.opened_streams(),
+                    Both {
+                        client: connection.report(Side::Client),
+                        server: connection.report(Side::Server),
+                    },
+                )
+            }
             _ => (None, 0, Both::default()),
         };
         self.events
@@ -181,6 +185,8 @@ impl Session {
                 streams,
                 reports,
                 by,
+                interposed: interposed.0,
+                pings_answered: interposed.1,
             })));
         self.rescue();
         self.protocol = Protocol::Opaque;

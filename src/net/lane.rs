@@ -141,6 +141,8 @@ impl Lane {
             streams: 0,
             reports: Both::default(),
             by: Some(failure.by),
+            interposed: false,
+            pings_answered: 0,
         };
         self.events.send(Event::ConnectionEnded(Box::new(ended)));
     }
