@@ -7,6 +7,7 @@ use etcdtap::http2::Side;
 use super::call::{self, Kind};
 use super::endpoint::{ENABLE_PUSH, Endpoint, Heard, INITIAL_WINDOW_SIZE, Taste};
 use super::frame;
+use super::judge::Docket;
 use super::random::Random;
 use super::stream::Piece;
 
@@ -213,13 +214,14 @@ impl ClientModel {
         self.end.reset(id, CANCEL);
     }
 
-    /// Gives up every call that does not end by itself: all unary ones, and the
-    /// streams that are not to stay.
-    pub fn give_up_the_rest(&mut self, now: Instant) -> bool {
+    /// Gives up every call that does not end by itself: all unary ones, the streams
+    /// that are not to stay, and those that somebody touched.
+    pub fn give_up_the_rest(&mut self, touched: &Docket, now: Instant) -> bool {
         let mut did = false;
         for n in 0..self.calls.len() {
             let call = &self.calls[n];
-            if !call.call.stays || call.call.kind.is_unary() {
+            let stays = call.call.stays && !call.call.kind.is_unary();
+            if !stays || touched.lock().unwrap().contains_key(&call.stream) {
                 if !self.is_over(call) {
                     self.give_up(n, now);
                     did = true;

@@ -6,6 +6,7 @@ mod call;
 mod client;
 mod content;
 mod endpoint;
+mod fates;
 mod fields;
 mod frame;
 mod hpack;
@@ -22,6 +23,7 @@ mod wire;
 mod world;
 
 mod drip;
+mod interposed;
 mod meddling;
 mod straight;
 mod strictness;

@@ -8,6 +8,7 @@ use etcdtap::http2::{Both, Side};
 use super::client::{Call, ClientModel, random_call};
 use super::content::{self, AfterReset};
 use super::endpoint::{Endpoint, Taste};
+use super::judge::Docket;
 use super::random::Random;
 use super::server::{Manner, ServerModel};
 use super::violation::{Rule, Violation};
@@ -33,6 +34,9 @@ pub struct Setup {
     pub steps: usize,
 }
 
+/// Those streams whose fate was decided, as far as they are to be given up.
+pub type Doomed = Docket;
+
 pub struct World<W: Wire> {
     pub seed: u64,
     pub wire: W,
@@ -43,6 +47,8 @@ pub struct World<W: Wire> {
     random: Random,
     steps: usize,
     legs: Legs,
+    /// Streams that have no natural end any more: the client gives them up.
+    pub doomed: Doomed,
     /// A hash over all that was delivered and when.
     pub trace: u64,
 }
@@ -121,6 +127,7 @@ impl<W: Wire> World<W> {
             random,
             steps: setup.steps,
             legs: Legs::default(),
+            doomed: Doomed::default(),
             trace: 0xcbf2_9ce4_8422_2325,
         }
     }
@@ -135,7 +142,7 @@ impl<W: Wire> World<W> {
             self.step()?;
         }
         self.settle()?;
-        while self.client.give_up_the_rest(self.now) {
+        while self.client.give_up_the_rest(&self.doomed, self.now) {
             self.settle()?;
         }
         super::rest::check(&self.client, &self.server)
