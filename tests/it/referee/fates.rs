@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use etcdtap::etcd::verdict::{Close, Loss, Portion, Refusal, RequestFate, ResponseFate};
 use etcdtap::http2::ErrorCode;
 
-use super::client::ClientModel;
+use super::client::{CANCEL, ClientModel};
 use super::content::{self, AfterReset};
 use super::judge::{Decided, Docket};
 use super::said::Said;
@@ -75,8 +75,10 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// Whether the client lost its patience. (It also resets a stream that ended
+    /// before it was done, with NO_ERROR.)
     fn gave_up(&self) -> bool {
-        self.client.sent.reset.is_some()
+        code(&self.client.sent) == Some(CANCEL)
     }
 
     fn check(&self) -> Kept {
@@ -89,7 +91,9 @@ impl<'a> Case<'a> {
         match &self.decided.request {
             RequestFate::Pass => self.passed(free),
             RequestFate::Hang => match until {
-                Some(until) if !self.executed.is_empty() => self.passed(free.max(*until)),
+                Some(until) if !self.server.received.whole.is_empty() => {
+                    self.passed(free.max(*until))
+                }
                 Some(_) if !self.gave_up() => Err("the hung request was never let go".into()),
                 _ => {
                     self.not_executed()?;
@@ -206,11 +210,8 @@ impl<'a> Case<'a> {
         // The first message waits by the verdict, each later one by its own draw.
         let (sent, got) = (&self.client.sent, &self.server.received);
         if let Some(drawn) = &self.decided.request_messages {
-            later_than(
-                &sent.begun[1..],
-                got.whole.get(1..).unwrap_or_default(),
-                drawn,
-            )?;
+            let begun = sent.begun.get(1..).unwrap_or_default();
+            later_than(begun, got.whole.get(1..).unwrap_or_default(), drawn)?;
         }
         self.answered()
     }
@@ -221,11 +222,9 @@ impl<'a> Case<'a> {
         if !self.gave_up() {
             is(!self.executed.is_empty(), || "it was never executed".into())?;
         }
-        if let (Some((code, _)), Some((own, _))) = (got.reset, sent.reset) {
-            if code == own {
-                // The server's own reset goes before any plan.
-                return self.response_is_beginning();
-            }
+        if sent.reset.is_some() && sent.ended.is_none() && code(got) == code(sent) {
+            // The server's own reset goes before any plan.
+            return self.response_is_beginning();
         }
         match &self.decided.response {
             ResponseFate::Pass => {
@@ -233,7 +232,8 @@ impl<'a> Case<'a> {
                 self.whole_response(None)
             }
             ResponseFate::Lose(loss) => self.lost(loss),
-            _ if sent.begun.is_empty() => self.whole_response(None),
+            // Where there is no message, there is nothing to cut.
+            _ if self.has_no_message() && self.whole_response(None).is_ok() => Ok(()),
             ResponseFate::ResetAfterHead(code) => {
                 is(got.data.is_empty(), || "DATA behind the head".into())?;
                 self.head_kept()?;
@@ -271,6 +271,10 @@ impl<'a> Case<'a> {
         }
     }
 
+    fn has_no_message(&self) -> bool {
+        self.server.sent.is_over() && self.server.sent.begun.is_empty()
+    }
+
     fn head_from(&self) -> Instant {
         let sent = self.server.sent.head_at.unwrap_or(self.decided.at);
         sent + self.decided.response_delay
@@ -293,10 +297,11 @@ impl<'a> Case<'a> {
         is(sent.data.starts_with(&got.data), || {
             "DATA was altered".into()
         })?;
-        let Some(message) = sent.message(0) else {
+        let Some(length) = sent.data.get(1..5) else {
             return Ok(());
         };
-        let whole = message.len() as u64;
+        let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]);
+        let whole = 5 + u64::from(length);
         let due = match portion {
             Portion::Bytes(n) => (*n).min(whole - 1),
             Portion::Percent(percent) => whole * u64::from(*percent) / 100,
@@ -324,7 +329,12 @@ impl<'a> Case<'a> {
         if self.gave_up() {
             return self.response_is_beginning();
         }
-        match got.differs_from(sent) {
+        // A NO_ERROR behind the end says nothing to a client that has ended, too.
+        let mut plain = sent.clone();
+        if plain.ended.is_some() && got.reset.is_none() {
+            plain.reset = None;
+        }
+        match got.differs_from(&plain) {
             None => Ok(()),
             Some(words) => Err(format!("the response was altered: {words}")),
         }

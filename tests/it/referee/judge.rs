@@ -187,7 +187,7 @@ impl Judge for RandomJudge {
         }
         self.judged.push(stream);
         self.random = Random::new(self.seed ^ u64::from(stream) << 32);
-        if stream % 7 == 0 || !self.random.chance(self.touched) {
+        if stream.is_multiple_of(7) || !self.random.chance(self.touched) {
             return None;
         }
         let decided = self.decide(now);

@@ -17,6 +17,7 @@ mod rest;
 mod said;
 mod send;
 mod server;
+mod stand_in;
 mod stream;
 mod violation;
 mod wire;
