@@ -5,7 +5,9 @@ use super::action::{
     Reset, ResetCode, Stage, StatusCode,
 };
 use super::field::{Field, Findings};
+use super::node::Value;
 use super::read_delay::read_delay;
+use super::scalar::Size;
 use crate::fault::etcd_error::EtcdError;
 use crate::grpc::Code;
 use crate::http2::ErrorCode;
@@ -30,7 +32,7 @@ fn without_settings(name: &str) -> Option<Action> {
 }
 
 pub(super) fn read_action(field: &Field<'_>, findings: &mut Findings) -> Option<Action> {
-    if let super::node::Value::Text(name) = &field.node.value {
+    if let Value::Text(name) = &field.node.value {
         let action = without_settings(name);
         if action.is_none() && Action::NAMES.contains(&name.as_str()) {
             let hint = match name.as_str() {
@@ -87,7 +89,7 @@ fn rate(field: &Field<'_>, findings: &mut Findings) -> Option<Rate> {
 }
 
 fn answer(field: &Field<'_>, findings: &mut Findings) -> Option<Answer> {
-    if let super::node::Value::Text(name) = &field.node.value {
+    if let Value::Text(name) = &field.node.value {
         if let Some(error) = EtcdError::named(name) {
             return Some(Answer::Etcd(error));
         }
@@ -283,21 +285,21 @@ fn duplicate(field: &Field<'_>, findings: &mut Findings) -> Option<Duplicate> {
 }
 
 fn amount(field: &Field<'_>, findings: &mut Findings) -> Option<Amount> {
-    if let super::node::Value::Text(text) = &field.node.value
+    if let Value::Text(text) = &field.node.value
         && let Some(number) = text.strip_suffix('%')
     {
         let percent = number.parse::<u8>().ok();
         let percent = percent.filter(|percent| (1..=99).contains(percent));
         if percent.is_none() {
-            let why = format!("\"{text}\" of a message cannot be cut off");
+            let why = format!("\"{text}\" is no part of a message");
             field.refuse(findings, why, "write 1% to 99%, or a number of bytes");
         }
         return percent.map(Amount::Percent);
     }
     match &field.node.value {
-        super::node::Value::Whole(bytes) => Some(Amount::Bytes(super::scalar::Size(*bytes))),
-        super::node::Value::Text(text) => match parse_size(text) {
-            Ok(bytes) => Some(Amount::Bytes(super::scalar::Size(bytes as u64))),
+        Value::Whole(bytes) => Some(Amount::Bytes(Size(*bytes))),
+        Value::Text(text) => match parse_size(text) {
+            Ok(bytes) => Some(Amount::Bytes(Size(bytes as u64))),
             Err(_) => {
                 let why = format!("\"{text}\" is no part of a message");
                 field.refuse(

@@ -52,7 +52,7 @@ fn draws_are_the_same_in_every_release() {
     assert_eq!(millionths, DRAWN);
 }
 
-const DRAWN: [u64; 4] = [0, 0, 0, 0];
+const DRAWN: [u64; 4] = [425, 194_181, 801_526, 243_316];
 
 #[test]
 fn connections_may_interleave_as_they_like() {
