@@ -15,6 +15,7 @@
 //! | [`grpc`] | message framing, status, compression |
 //! | [`etcd`] | the schema, the methods, calls and watches |
 //! | [`kube`] | registry keys, stored objects, operations in Kubernetes' words |
+//! | [`fault`] | the plan of faults, which calls they strike, how chance falls |
 //! | [`trace`] | the finished call and its sinks: the log, the summary |
 //! | [`net`] | sockets, TLS, timers: the only place that does I/O on the data path |
 //! | [`cli`] | the command line, one file a command |
@@ -24,6 +25,7 @@
 
 pub mod cli;
 pub mod etcd;
+pub mod fault;
 pub mod grpc;
 pub mod http1;
 pub mod http2;

@@ -15,18 +15,28 @@ impl Code {
     pub const CANCELLED: Code = Code(1);
     /// Nobody knows how the call ended.
     pub const UNKNOWN: Code = Code(2);
+    /// The request makes no sense, whatever the state of the system.
+    pub const INVALID_ARGUMENT: Code = Code(3);
     /// The call's deadline passed.
     pub const DEADLINE_EXCEEDED: Code = Code(4);
+    /// What was asked for does not exist.
+    pub const NOT_FOUND: Code = Code(5);
     /// The caller may not do that.
     pub const PERMISSION_DENIED: Code = Code(7);
     /// A limit was reached (etcd: too many requests, no space).
     pub const RESOURCE_EXHAUSTED: Code = Code(8);
+    /// The system is not in the state that the call needs.
+    pub const FAILED_PRECONDITION: Code = Code(9);
+    /// Past the valid range (etcd: compacted and future revisions).
+    pub const OUT_OF_RANGE: Code = Code(11);
     /// The server knows no such method.
     pub const UNIMPLEMENTED: Code = Code(12);
     /// An invariant broke.
     pub const INTERNAL: Code = Code(13);
     /// The service cannot answer now (etcd: no leader, connection lost).
     pub const UNAVAILABLE: Code = Code(14);
+    /// Data was lost for good, or is corrupt.
+    pub const DATA_LOSS: Code = Code(15);
     /// The caller did not say who it is, or was not believed.
     pub const UNAUTHENTICATED: Code = Code(16);
 
@@ -58,6 +68,16 @@ impl Code {
             16 => "UNAUTHENTICATED",
             _ => return None,
         })
+    }
+
+    /// The code that gRPC calls so (`UNAVAILABLE`).
+    pub fn from_name(name: &str) -> Option<Code> {
+        Code::named().find(|code| code.name() == Some(name))
+    }
+
+    /// The 17 codes that gRPC names.
+    pub fn named() -> impl Iterator<Item = Code> {
+        (0..=16).map(Code)
     }
 
     /// The code that gRPC gives a stream which ended with RST_STREAM and no
@@ -142,6 +162,8 @@ mod tests {
         assert_eq!(Code::UNAVAILABLE.to_string(), "UNAVAILABLE");
         assert_eq!(Code(99).to_string(), "CODE_99");
         assert_eq!(Code::parse(b"x"), None);
+        assert_eq!(Code::from_name("DATA_LOSS"), Some(Code::DATA_LOSS));
+        assert_eq!(Code::from_name("unavailable"), None);
     }
 
     #[test]

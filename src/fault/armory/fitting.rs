@@ -1,0 +1,98 @@
+//! Whether a fault is about a call: what the connection shows, what the call's
+//! head shows, what its request shows, each looked at as soon as it is known.
+
+use crate::etcd::verdict::Asked;
+use crate::etcd::{Method, Request};
+use crate::fault::plan::{Action, FaultSpec, Match, VerbTerm, lies_within};
+use crate::kube::operation::{Operation, Verb};
+use crate::relay::Peers;
+
+/// Whether calls of this connection could be meant.
+pub(super) fn fits_connection(terms: &Match, peers: &Peers) -> bool {
+    let tls = peers.tls.as_ref();
+    let identity = tls.and_then(|tls| tls.identity.as_deref());
+    let sni = tls.and_then(|tls| tls.sni.as_deref());
+    terms.listener.holds(|term| term.fits(peers.listener))
+        && terms.client.holds(|term| term.fits(peers.client))
+        && (terms.tls_identity).holds(|glob| identity.is_some_and(|text| glob.fits(text)))
+        && terms
+            .sni
+            .holds(|glob| sni.is_some_and(|text| glob.fits(text)))
+}
+
+/// Whether a call with this head could be meant, and anything be done to it.
+pub(super) fn fits_head(fault: &FaultSpec, call: &Asked<'_>) -> bool {
+    let terms = &fault.matches;
+    let name = call.name;
+    terms.service.holds(|term| term.fits(&name.service))
+        && (terms.method).holds(|term| term.fits(&name.service, &name.method))
+        && (terms.verb).holds(|term| methods_of(*term).contains(&call.method))
+        && (terms.user_agent).holds(|glob| call.user_agent.is_some_and(|text| glob.fits(text)))
+        && is_possible(&fault.action, call.method, &name.method)
+}
+
+/// Whether a call whose connection and head fit is meant.
+pub(super) fn fits_request(terms: &Match, call: &Asked<'_>, operation: &Operation<'_>) -> bool {
+    let object = operation.object.as_ref();
+    let (key, end) = (operation.key, operation.range_end);
+    terms.verb.holds(|term| operation.verb == Some(term.0))
+        && terms
+            .resource
+            .holds(|term| object.is_some_and(|object| term.fits(object.resource, object.group)))
+        && terms
+            .group
+            .holds(|term| object.is_some_and(|object| !object.internal && term.fits(object.group)))
+        && terms.namespace.holds(|glob| {
+            let namespace = object.and_then(|object| object.namespace);
+            namespace.is_some_and(|text| glob.fits(text))
+        })
+        && terms.name.holds(|glob| {
+            let name = object.and_then(|object| object.name);
+            name.is_some_and(|text| glob.fits(text))
+        })
+        && (terms.key).holds(|wanted| end.is_none() && key == Some(wanted.bytes()))
+        && (terms.key_prefix)
+            .holds(|prefix| key.is_some_and(|key| lies_within(prefix.bytes(), key, end)))
+        && (terms.key_range).holds(|range| key.is_some_and(|key| range.meets(key, end)))
+        && (terms.request_size).is_none_or(|sizes| {
+            // An empty message (to ask for everything) has a size, a message that
+            // was never sent has none.
+            let sent = call.request_bytes > 0 || *call.request != Request::Unread;
+            sent && sizes.contains(call.request_bytes)
+        })
+}
+
+/// The methods whose requests can be this verb.
+pub(in crate::fault) fn methods_of(verb: VerbTerm) -> &'static [Method] {
+    match verb.0 {
+        Verb::Get | Verb::List | Verb::ListPage | Verb::Count => {
+            &[Method::Range, Method::RangeStream]
+        }
+        Verb::Create | Verb::Update => &[Method::Txn],
+        Verb::Delete => &[Method::Txn, Method::DeleteRange],
+        Verb::LeaseGrant => &[Method::LeaseGrant],
+        Verb::LeaseKeepalive => &[Method::LeaseKeepAlive],
+        Verb::Compaction => &[Method::Compact, Method::Txn],
+        Verb::Watch => &[Method::Watch],
+        Verb::Conflict | Verb::Progress => &[],
+    }
+}
+
+/// Whether anything can be done to calls of this method. A stream that lives as
+/// long as its client wants has no whole answer; a call of one request has no
+/// later messages.
+fn is_possible(action: &Action, method: Method, name: &str) -> bool {
+    let lives_on = matches!(method, Method::Watch | Method::LeaseKeepAlive)
+        || method == Method::Other && matches!(name, "Observe" | "Watch");
+    let only_later_requests = match action {
+        Action::Delay(delay) => {
+            delay.each_request_message.is_some()
+                && delay.request.is_none()
+                && delay.response.is_none()
+                && delay.each_response_message.is_none()
+        }
+        _ => false,
+    };
+    !(lives_on && action.needs_an_end())
+        && (lives_on || method == Method::Other || !only_later_requests)
+}

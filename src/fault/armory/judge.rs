@@ -1,0 +1,154 @@
+//! One connection's judge.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Armory;
+use super::chance::Identity;
+use super::compose::Composition;
+use super::fitting::{fits_connection, fits_head, fits_request};
+use super::rule::Rule;
+use super::schedule::{Phase, sooner};
+use crate::etcd::verdict::{Asked, FaultId, Judge, Refreshed, Suspicion, Verdict};
+use crate::fault::plan::Action;
+use crate::kube::key::KeySpace;
+use crate::kube::operation::Operation;
+use crate::relay::Peers;
+
+/// Decides about one connection's calls by the rules of the armory.
+#[derive(Debug)]
+pub(super) struct ConnectionJudge {
+    armory: Arc<Armory>,
+    peers: Arc<Peers>,
+    keys: KeySpace,
+    /// Which change of the armory `rules` is of.
+    generation: u64,
+    /// Those that fit the connection, in the order of the plan.
+    rules: Vec<Arc<Rule>>,
+    /// Whether one of them was active at the last look.
+    armed: bool,
+    /// Whether anybody has looked since `rules` were taken.
+    looked: bool,
+    /// When `armed` has to be looked at again; `None` at the next change.
+    look_at: Option<Instant>,
+}
+
+impl ConnectionJudge {
+    pub fn new(armory: &Arc<Armory>, peers: &Arc<Peers>, keys: KeySpace) -> ConnectionJudge {
+        let mut judge = ConnectionJudge {
+            armory: Arc::clone(armory),
+            peers: Arc::clone(peers),
+            keys,
+            generation: 0,
+            rules: Vec::new(),
+            armed: false,
+            looked: false,
+            look_at: None,
+        };
+        judge.take_rules();
+        judge
+    }
+
+    /// Copies the rules that fit this connection. They are looked at next time,
+    /// whatever the time is.
+    fn take_rules(&mut self) {
+        // The number first: a change in between makes us come again.
+        self.generation = self.armory.generation();
+        let rules = self.armory.rules.load();
+        self.rules.clear();
+        self.rules.extend(
+            rules
+                .iter()
+                .filter(|rule| !rule.is_paused())
+                .filter(|rule| fits_connection(&rule.spec.matches, &self.peers))
+                .cloned(),
+        );
+        self.looked = false;
+    }
+
+    /// Looks which rules are active, and when that will be different.
+    fn look(&mut self, now: Instant) {
+        self.looked = true;
+        self.armed = false;
+        self.look_at = None;
+        for rule in &self.rules {
+            let edge = match rule.phase(now) {
+                Phase::Active(until) => {
+                    self.armed = true;
+                    until
+                }
+                Phase::Waiting(begins) => begins,
+                Phase::Over(_) => None,
+            };
+            self.look_at = sooner(self.look_at, edge);
+        }
+    }
+}
+
+impl Judge for ConnectionJudge {
+    fn refresh(&mut self, now: Instant) -> Refreshed {
+        let changed = self.armory.generation() != self.generation;
+        if changed {
+            self.take_rules();
+        }
+        if !self.looked || self.look_at.is_some_and(|edge| now >= edge) {
+            self.look(now);
+        }
+        Refreshed {
+            armed: self.armed,
+            changed,
+        }
+    }
+
+    fn suspects(&mut self, call: &Asked<'_>, now: Instant) -> Suspicion {
+        self.rules
+            .iter()
+            .filter(|rule| fits_head(&rule.spec, call) && rule.active_until(now).is_some())
+            .map(|rule| match rule.spec.action {
+                Action::Duplicate(_) => Suspicion::JudgeAndKeep,
+                _ => Suspicion::Judge,
+            })
+            .max()
+            .unwrap_or(Suspicion::None)
+    }
+
+    fn judge(&mut self, call: &Asked<'_>, now: Instant) -> Option<Box<Verdict>> {
+        let operation = Operation::of_request(call.method, call.request, &self.keys);
+        let candidates: Vec<(&Arc<Rule>, Option<Instant>)> = self
+            .rules
+            .iter()
+            .filter(|rule| {
+                fits_head(&rule.spec, call) && fits_request(&rule.spec.matches, call, &operation)
+            })
+            .filter_map(|rule| Some((rule, rule.active_until(now)?)))
+            .collect();
+        if candidates.is_empty() {
+            return None;
+        }
+        let identity = Identity::new(
+            &call.name.service,
+            &call.name.method,
+            operation.key.unwrap_or_default(),
+            operation.range_end.unwrap_or_default(),
+        );
+        let mut composition = Composition::new(identity, now);
+        composition.strike(&candidates);
+        if composition.used_up {
+            self.armory.note_used_up();
+        }
+        composition.into_verdict()
+    }
+
+    fn is_lifted(&self, fault: FaultId) -> bool {
+        let rules = self.armory.rules.load();
+        let standing = rules.iter().find(|rule| rule.id == fault);
+        standing.is_none_or(|rule| rule.is_paused())
+    }
+
+    fn gave_up(&mut self, fault: FaultId, why: &str) {
+        let rules = self.armory.rules.load();
+        if let Some(rule) = rules.iter().find(|rule| rule.id == fault) {
+            rule.give_up(why);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! One fault as it stands: what was asked for, and what has become of it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::chance::{Chance, Draws, Identity, Purpose};
+use super::lock;
+use super::rate::{Speed, Turns};
+use super::schedule::{Phase, Schedule};
+use super::status::{FaultState, FaultStatus, Over};
+use crate::etcd::verdict::FaultId;
+use crate::fault::plan::{Action, FaultSpec, Rate};
+
+/// One fault.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub id: FaultId,
+    pub name: Arc<str>,
+    pub spec: Arc<FaultSpec>,
+    loaded: Instant,
+    schedule: Schedule,
+    paused: AtomicBool,
+    matched: AtomicU64,
+    hits: AtomicU64,
+    gave_up: AtomicU64,
+    last_gave_up: Mutex<Option<Box<str>>>,
+    chance: Chance,
+    /// The turns of `calls_per_second`.
+    turns: Option<Turns>,
+    /// The speed of `bytes_per_second`.
+    pub speed: Option<Arc<Speed>>,
+}
+
+/// What became of a match.
+#[derive(Debug)]
+pub(super) struct Struck {
+    /// Its draws, if it was struck.
+    pub draws: Option<Draws>,
+    /// How long it waits for its turn, where the fault has turns.
+    pub turn: Duration,
+    /// Whether the fault strikes no more after this.
+    pub used_up: bool,
+}
+
+impl Rule {
+    pub fn new(
+        id: FaultId,
+        spec: FaultSpec,
+        lives: Option<Duration>,
+        seed: u64,
+        now: Instant,
+    ) -> Rule {
+        let (turns, speed) = match &spec.action {
+            Action::Rate(Rate::CallsPerSecond(calls)) => (Some(Turns::new(*calls, now)), None),
+            Action::Rate(Rate::BytesPerSecond(bytes)) => {
+                (None, Some(Arc::new(Speed::new(bytes.0, now))))
+            }
+            _ => (None, None),
+        };
+        Rule {
+            id,
+            name: spec.name.shared(),
+            loaded: now,
+            schedule: Schedule::new(&spec, lives, now),
+            paused: AtomicBool::new(false),
+            matched: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            gave_up: AtomicU64::new(0),
+            last_gave_up: Mutex::default(),
+            chance: Chance::new(seed, &spec.name),
+            turns,
+            speed,
+            spec: Arc::new(spec),
+        }
+    }
+
+    pub fn rest(&self, rests: bool) {
+        self.paused.store(rests, Ordering::Relaxed);
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    pub fn expires(&self) -> Option<Instant> {
+        self.schedule.expires()
+    }
+
+    /// Whether its time to live is over.
+    pub fn is_outlived(&self, now: Instant) -> bool {
+        self.expires().is_some_and(|end| end <= now)
+    }
+
+    /// Where it stands, by its windows and by its counts; a pause aside.
+    pub fn phase(&self, now: Instant) -> Phase {
+        match self.schedule.phase(now) {
+            over @ Phase::Over(_) => over,
+            phase => self.used_up().map_or(phase, Phase::Over),
+        }
+    }
+
+    /// If it strikes now: until when. `None` if it does not strike.
+    pub fn active_until(&self, now: Instant) -> Option<Option<Instant>> {
+        if self.is_paused() {
+            return None;
+        }
+        match self.phase(now) {
+            Phase::Active(until) => Some(until),
+            Phase::Waiting(_) | Phase::Over(_) => None,
+        }
+    }
+
+    /// Counts a match, and says whether it is struck. Counts are exact however
+    /// many threads ask: no fault strikes more than `at_most` calls.
+    pub fn strike(&self, identity: Identity, now: Instant) -> Struck {
+        let before = self.matched.fetch_add(1, Ordering::Relaxed);
+        let draws = self.chance.next(identity);
+        let nth = before.saturating_add(1);
+        let last_match = self.spec.first.is_some_and(|first| nth == first.get());
+        let chosen = self.spec.first.is_none_or(|first| nth <= first.get())
+            && self.spec.every.is_none_or(|every| nth % every == 0)
+            && self.is_drawn(draws);
+        // A call whose turn it is was not touched.
+        let turn = self.turns.as_ref().filter(|_| chosen);
+        let turn = turn.map(|turns| turns.wait(now));
+        if !chosen || turn.is_some_and(|wait| wait.is_zero()) {
+            return Struck {
+                draws: None,
+                turn: Duration::ZERO,
+                used_up: last_match,
+            };
+        }
+        let at_most = self.spec.at_most.map_or(u64::MAX, |at_most| at_most.get());
+        let hit = self
+            .hits
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |hits| {
+                (hits < at_most).then(|| hits + 1)
+            });
+        Struck {
+            draws: hit.is_ok().then_some(draws),
+            turn: turn.unwrap_or_default(),
+            used_up: last_match || hit.is_ok_and(|before| before + 1 == at_most),
+        }
+    }
+
+    fn is_drawn(&self, draws: Draws) -> bool {
+        self.spec
+            .probability
+            .is_none_or(|likely| draws.of(Purpose::Probability).unit() <= likely.value())
+    }
+
+    pub fn give_up(&self, why: &str) {
+        self.gave_up.fetch_add(1, Ordering::Relaxed);
+        *lock(&self.last_gave_up) = Some(why.into());
+    }
+
+    pub fn status(&self, now: Instant) -> FaultStatus {
+        let state = match self.phase(now) {
+            Phase::Over(why) => FaultState::Over { why },
+            _ if self.is_paused() => FaultState::Paused,
+            Phase::Active(_) => FaultState::Active,
+            Phase::Waiting(begins) => FaultState::Waiting {
+                starts_in: begins.map_or(Duration::MAX, |at| at.saturating_duration_since(now)),
+            },
+        };
+        FaultStatus {
+            id: self.id,
+            fault: Arc::clone(&self.spec),
+            state,
+            matched: self.matched.load(Ordering::Relaxed),
+            hits: self.hits.load(Ordering::Relaxed),
+            gave_up: self.gave_up.load(Ordering::Relaxed),
+            last_gave_up: lock(&self.last_gave_up).clone(),
+            time_left: match state {
+                FaultState::Over { .. } => None,
+                _ => (self.schedule.ends()).map(|end| end.saturating_duration_since(now)),
+            },
+            age: now.saturating_duration_since(self.loaded),
+        }
+    }
+
+    fn used_up(&self) -> Option<Over> {
+        let reached = |counter: &AtomicU64, most: Option<std::num::NonZeroU64>| {
+            most.is_some_and(|most| counter.load(Ordering::Relaxed) >= most.get())
+        };
+        if reached(&self.hits, self.spec.at_most) {
+            Some(Over::AtMost)
+        } else if reached(&self.matched, self.spec.first) {
+            Some(Over::First)
+        } else {
+            None
+        }
+    }
+}
