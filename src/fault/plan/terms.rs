@@ -2,7 +2,9 @@
 //!
 //! Every term that is given must hold; a term with several values holds if one
 //! of them does. A call that lacks what a term asks about (no key, no user
-//! agent, no TLS) does not fit.
+//! agent, no TLS, a message that cannot be read) does not fit. Of a Txn the terms
+//! look at the operation that counts, as the log does: its first write, or else
+//! its first.
 
 use std::fmt;
 
