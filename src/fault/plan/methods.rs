@@ -1,5 +1,7 @@
 //! The services and methods that etcd is known to have.
 
+use std::sync::LazyLock;
+
 use crate::etcd::schema::descriptor_pool;
 
 /// A method that etcd has.
@@ -47,19 +49,16 @@ impl Known {
 }
 
 /// Every method that etcd is known to have.
-pub(super) fn all() -> Vec<Known> {
-    descriptor_pool()
-        .services()
-        .flat_map(|service| {
-            let name = service.full_name().to_owned();
-            let methods: Vec<_> = service
-                .methods()
-                .map(|method| Known {
-                    service: name.clone(),
-                    method: method.name().to_owned(),
-                })
-                .collect();
-            methods
-        })
-        .collect()
+pub(super) fn all() -> &'static [Known] {
+    static ALL: LazyLock<Vec<Known>> = LazyLock::new(|| {
+        let mut all = Vec::new();
+        for service in descriptor_pool().services() {
+            all.extend(service.methods().map(|method| Known {
+                service: service.full_name().to_owned(),
+                method: method.name().to_owned(),
+            }));
+        }
+        all
+    });
+    &ALL
 }

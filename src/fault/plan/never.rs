@@ -14,7 +14,7 @@ use crate::kube::resources::{self, BuiltIn};
 
 /// The methods that a match could be about.
 pub(super) struct Meant {
-    methods: Vec<Known>,
+    methods: Vec<&'static Known>,
     /// Whether a service is named that is not known here.
     open: bool,
 }
@@ -33,7 +33,7 @@ impl Meant {
                 .iter()
                 .any(|service| !known.iter().any(|known| service.fits(&known.service)));
         let methods = known
-            .into_iter()
+            .iter()
             .filter(|known| {
                 matches.service.holds(|term| term.fits(&known.service))
                     && (matches.method).holds(|term| term.fits(&known.service, &known.method))
@@ -44,7 +44,7 @@ impl Meant {
     }
 
     fn all(&self, is: impl Fn(&Known) -> bool) -> bool {
-        !self.open && !self.methods.is_empty() && self.methods.iter().all(is)
+        !self.open && !self.methods.is_empty() && self.methods.iter().all(|known| is(known))
     }
 }
 
@@ -152,7 +152,7 @@ fn methods_and_verbs(matches: &Match, fields: &Fields<'_>, findings: &mut Findin
             let of: Vec<String> = methods::all()
                 .iter()
                 .filter(|known| can_be(known, *verb))
-                .map(short)
+                .map(|known| short(known))
                 .collect();
             field.refuse(
                 findings,
@@ -197,7 +197,7 @@ fn keys_and_methods(matches: &Match, fields: &Fields<'_>, findings: &mut Finding
         "key_range",
     ];
     for field in fields.given(&terms) {
-        let of: Vec<String> = meant.methods.iter().map(short).collect();
+        let of: Vec<String> = meant.methods.iter().map(|known| short(known)).collect();
         let why = format!("a call of {} names no key", of.join(" or "));
         field.refuse(findings, why, "leave this term out");
     }
