@@ -152,7 +152,7 @@ fn methods_and_verbs(matches: &Match, fields: &Fields<'_>, findings: &mut Findin
             let of: Vec<String> = methods::all()
                 .iter()
                 .filter(|known| can_be(known, *verb))
-                .map(|known| short(known))
+                .map(short)
                 .collect();
             field.refuse(
                 findings,
