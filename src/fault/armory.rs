@@ -33,7 +33,6 @@ use rate::Shared;
 use rule::Rule;
 use schedule::Schedule;
 
-pub(super) use fitting::methods_of;
 pub use refused::Refused;
 pub use status::{FaultState, FaultStatus, Over};
 

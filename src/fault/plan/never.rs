@@ -5,10 +5,8 @@
 
 use super::action::Action;
 use super::field::{Field, Fields, Findings};
-use super::methods::{self, Known};
+use super::methods::{self, Known, lives_on, may_have_later_requests};
 use super::terms::{Match, MethodTerm, ResourceTerm, VerbTerm, lies_within};
-use crate::etcd::MethodName;
-use crate::fault::methods_of;
 use crate::kube::operation::Verb;
 use crate::kube::resources::{self, BuiltIn};
 
@@ -50,9 +48,7 @@ impl Meant {
 
 /// Whether calls of this method can be this verb.
 fn can_be(known: &Known, verb: VerbTerm) -> bool {
-    let path = format!("/{}/{}", known.service, known.method);
-    let (method, _) = MethodName::parse(path.as_bytes());
-    methods_of(verb).contains(&method)
+    verb.methods().contains(&known.name().0)
 }
 
 /// Looks at a match whose terms are each in order.
@@ -74,7 +70,7 @@ pub(super) fn look_at_action(
     findings: &mut Findings,
 ) {
     let meant = Meant::of(matches);
-    if action.needs_an_end() && meant.all(Known::lives_on) {
+    if action.needs_an_end() && meant.all(|known| lives_on(&known.name().1)) {
         field.refuse(
             findings,
             format!(
@@ -86,7 +82,7 @@ pub(super) fn look_at_action(
     }
     if let Action::Delay(delay) = action
         && delay.each_request_message.is_some()
-        && meant.all(|known| !known.has_later_requests())
+        && meant.all(|known| !may_have_later_requests(&known.name().1))
     {
         field.refuse(
             findings,
