@@ -92,6 +92,8 @@ impl ConnectionJudge {
 
 impl Judge for ConnectionJudge {
     fn refresh(&mut self, now: Instant) -> Refreshed {
+        // Also after a fault was used up, once for each such: nothing is lifted
+        // then, and whoever asks learns that.
         let changed = self.armory.generation() != self.generation;
         if changed {
             self.take_rules();
