@@ -325,7 +325,7 @@ impl Course {
         let whole = self
             .ended
             .is_some_and(|at| now >= at + self.verdict.response_delay);
-        if self.lifted || self.is_past(now) {
+        if self.lifted || loss == Loss::Silence && self.is_past(now) {
             // Of a reply that has not begun nothing is lost yet.
             self.head?;
             return Some(self.reset(ErrorCode::CANCEL, orders));

@@ -318,6 +318,8 @@ impl<T: Tap> Connection<T> {
                     half.pass_unit(unit);
                 }
                 if let Some(touch) = &mut slot.touch {
+                    // An answer that was to be touched must not slip by now.
+                    *interposed |= touch.lanes.server.gate != Gate::Open;
                     for side in [Side::Client, Side::Server] {
                         let dropped = touch.lanes[side].cut(0, false);
                         held.remove(dropped);
