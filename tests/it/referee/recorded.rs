@@ -170,6 +170,7 @@ fn delayed_responses_of_real_peers_are_the_same_responses() {
         plain.run(connection);
         let judge = Slow(n as u64);
         let mut slow = Replay::new(|now| Core::judged(Some(Box::new(judge)), now));
+        slow.ends.client.echoes = 2;
         slow.run(connection);
         for side in [Side::Client, Side::Server] {
             let (was, is) = (plain.received(side), slow.received(side));

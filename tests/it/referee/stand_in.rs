@@ -173,6 +173,7 @@ impl<J: Judge> StandIn<J> {
             request: &Request::Unread,
             request_bytes: 0,
         };
+        self.judge.refresh(now);
         if self.judge.suspects(&asked, now) == Suspicion::None {
             return None;
         }
