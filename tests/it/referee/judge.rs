@@ -173,7 +173,11 @@ impl RandomJudge {
         if self.random.chance(15) {
             decided.pace = Some(Arc::new(Speed::new(&mut self.random)));
         }
-        if self.random.chance(50) {
+        // It says nothing where nothing would be held for good.
+        let held = decided.request == RequestFate::Hang
+            || decided.response == ResponseFate::Lose(Loss::Silence)
+            || decided.response == ResponseFate::WithholdTrailers;
+        if held && self.random.chance(50) {
             decided.until = Some(now + self.duration());
         }
         decided
