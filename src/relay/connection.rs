@@ -141,6 +141,9 @@ impl<T: Tap> Connection<T> {
                 let at = bytes.len() - input.len();
                 half.out.pass(0..at);
                 half.out.set_mid_frame(false);
+                if half.deframer.has_begun() {
+                    half.out.begin();
+                }
                 half.at = at;
                 half.framed = true;
             }
