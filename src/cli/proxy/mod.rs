@@ -1,6 +1,7 @@
 //! `etcdtap proxy`.
 
 mod address;
+mod faults;
 mod flags;
 mod resolve;
 mod resolved;
@@ -15,7 +16,7 @@ use clap::ArgMatches;
 pub use flags::ProxyFlags;
 pub(super) use resolve::parse_format;
 pub use resolve::resolve;
-pub use resolved::{FilterArgs, Log, ProxyArgs, Route};
+pub use resolved::{Faults, FilterArgs, Log, ProxyArgs, Route};
 pub(super) use serve::multi_thread;
 
 pub use super::call_log::Format;
