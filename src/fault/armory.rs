@@ -30,6 +30,7 @@ use crate::relay::Peers;
 use judge::ConnectionJudge;
 use rule::Rule;
 
+pub(super) use fitting::methods_of;
 pub use refused::Refused;
 pub use status::{FaultState, FaultStatus, Over};
 

@@ -11,4 +11,5 @@ mod armory;
 pub mod etcd_error;
 pub mod plan;
 
+use armory::methods_of;
 pub use armory::{Armory, FaultState, FaultStatus, MOST_FAULTS, Over, Refused};

@@ -188,6 +188,11 @@ pub(super) fn stored_under_services(segment: &str) -> Option<&'static Builtin> {
     }
 }
 
+/// Every row.
+pub(super) fn all() -> impl Iterator<Item = &'static Builtin> {
+    BUILTINS.iter().chain([&ENDPOINTS, &SERVICES])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

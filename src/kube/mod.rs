@@ -11,5 +11,6 @@ pub mod meta;
 pub mod object;
 pub mod operation;
 pub mod outline;
+pub mod resources;
 pub mod value;
 mod wire;

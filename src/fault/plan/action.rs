@@ -23,6 +23,7 @@ as_text!(StatusCode, ResetCode, Amount);
 /// What is done. One that has no settings, or needs none, may be written as its
 /// name alone.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Messages wait.

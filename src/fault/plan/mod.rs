@@ -5,12 +5,24 @@ mod action;
 mod address;
 mod delay;
 mod error;
+mod field;
+mod methods;
+mod never;
+mod node;
+mod read;
+mod read_action;
+mod read_delay;
+mod read_match;
 mod scalar;
+#[cfg(test)]
+mod schema;
 mod terms;
 
 use std::num::NonZeroU64;
 
 use serde::Serialize;
+
+use node::Node;
 
 pub use action::{
     Action, Amount, Answer, CutShort, Duplicate, End, Execution, Instead, LoseReply, Plain, Rate,
@@ -52,6 +64,7 @@ pub struct FaultSpec {
     #[serde(rename = "match", default)]
     pub matches: Match,
     /// What is done to them.
+    #[cfg_attr(test, schemars(with = "schema::WrittenAction"))]
     pub action: Action,
     /// How likely each match is to be struck, more than 0 and at most 1. Left
     /// out, every one is.
@@ -83,8 +96,7 @@ impl Plan {
     /// # Errors
     /// All that is wrong with it.
     pub fn from_yaml(file: &str, text: &str) -> Result<Plan, PlanErrors> {
-        let _ = (file, text);
-        Ok(Plan::default())
+        read::read(file, Node::from_yaml(file, text), read::read_plan)
     }
 
     /// Reads a plan from JSON.
@@ -92,23 +104,27 @@ impl Plan {
     /// # Errors
     /// All that is wrong with it.
     pub fn from_json(text: &str) -> Result<Plan, PlanErrors> {
-        let _ = text;
-        Ok(Plan::default())
+        read::read("", Node::from_json(text), read::read_plan)
     }
 }
 
 impl FaultSpec {
+    /// Reads one fault from YAML. `file` is what its errors call it.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn from_yaml(file: &str, text: &str) -> Result<FaultSpec, PlanErrors> {
+        read::read(file, Node::from_yaml(file, text), read::read_fault)
+    }
+
     /// Reads one fault from JSON.
     ///
     /// # Errors
     /// All that is wrong with it.
     pub fn from_json(text: &str) -> Result<FaultSpec, PlanErrors> {
-        Err(PlanErrors(vec![PlanError {
-            file: Box::default(),
-            place: None,
-            path: Box::default(),
-            what: text.into(),
-            hint: None,
-        }]))
+        read::read("", Node::from_json(text), read::read_fault)
     }
 }
+
+#[cfg(test)]
+mod tests;
