@@ -73,6 +73,7 @@ fn get() -> Box<Call> {
             message: None,
             ending: Ending::Trailers,
         },
+        faults: Box::default(),
     })
 }
 

@@ -72,4 +72,9 @@ pub struct ConnectionEnded {
     pub reports: Both<SideReport>,
     /// Whose end went first, where that is known.
     pub by: Option<Side>,
+    /// Whether faults held, dropped, added or changed anything on it.
+    pub interposed: bool,
+    /// The client's PINGs that were answered in etcd's stead, which would have
+    /// ended the connection over them.
+    pub pings_answered: u64,
 }

@@ -1,6 +1,7 @@
 //! etcd: its schema, its methods, its calls and its watches.
 
 mod call;
+mod course;
 pub mod dictionary;
 mod event;
 mod message;
@@ -11,6 +12,7 @@ mod read;
 pub mod schema;
 mod session;
 mod tracker;
+mod trial;
 pub mod verdict;
 mod watch;
 mod watch_stream;

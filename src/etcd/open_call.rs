@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::call::{Call, Ending, Header, Request, Response, Status, Traffic};
+use super::course::Course;
 use super::message::Message;
 use super::method::{Method, MethodName};
 use super::read::{RequestReader, ResponseReader};
+use super::verdict::{Errand, Hit};
 use super::watch_stream::WatchStream;
 use crate::grpc::{Code, Deframer};
 use crate::http2::{Both, Side, StreamId};
@@ -34,6 +36,31 @@ pub(super) struct OpenCall {
     pub kind: Kind,
     /// Its end was told; what still comes is ignored.
     pub over: bool,
+    /// What faults do to it.
+    pub trial: Option<Box<Trial>>,
+}
+
+/// A call that faults may strike.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it stands in a box, which turns from the one into the other"
+)]
+pub(super) enum Trial {
+    /// It is to be judged.
+    Suspect {
+        /// What its double would be made of.
+        kept: Option<Errand>,
+        /// Where the first message ends, once it has begun.
+        request_end: u64,
+    },
+    /// It was.
+    Course {
+        course: Course,
+        kept: Option<Errand>,
+        /// etcd has ended it, and the client has not been told yet.
+        ending: Option<Ending>,
+    },
 }
 
 /// One direction of a call.
@@ -91,6 +118,7 @@ impl OpenCall {
                 _ => Kind::Plain,
             },
             over: false,
+            trial: None,
         }
     }
 
@@ -160,8 +188,16 @@ impl OpenCall {
             response: std::mem::take(&mut self.response),
             header: self.header,
             status,
-            faults: Box::default(),
+            faults: self.hits(),
         })
+    }
+
+    /// The faults that struck.
+    fn hits(&self) -> Box<[Hit]> {
+        match self.trial.as_deref() {
+            Some(Trial::Course { course, .. }) => course.hits().into(),
+            _ => Box::default(),
+        }
     }
 
     /// The oldest keepalive, answered just now, as a call of its own: the stream
@@ -204,6 +240,7 @@ impl OpenCall {
         status: Status,
         now: Instant,
     ) -> Option<Box<Call>> {
+        let faults = self.hits();
         let Kind::KeepAlive(waiting) = &mut self.kind else {
             return None;
         };
@@ -228,7 +265,7 @@ impl OpenCall {
             response: std::mem::take(&mut self.response),
             header: answered.and(self.header),
             status,
-            faults: Box::default(),
+            faults,
         }))
     }
 }

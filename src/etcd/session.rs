@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::Event;
 use super::dictionary::Dictionary;
 use super::event::ConnectionEnded;
-use super::tracker::Tracker;
-use super::verdict::Judge;
+use super::tracker::{Stream, Tracker};
+use super::verdict::{Errand, Judge};
 use crate::http1;
 use crate::http2::{Both, ErrorCode, Offence, Opening, Side, StreamId, sniff};
-use crate::relay::{self, EndOfBytes, Peers, Transmit};
+use crate::relay::{self, EndOfBytes, HoldBudget, Peers, Transmit};
 
 /// What the core of every connection shares.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct SessionOptions {
     pub capture_bytes: usize,
     /// What is known of methods that have no reader of their own.
     pub dictionary: Dictionary,
+    /// Bytes that faults may hold back.
+    pub hold: HoldBudget,
 }
 
 /// The default of [`SessionOptions::capture_bytes`].
@@ -30,6 +32,7 @@ impl Default for SessionOptions {
         SessionOptions {
             capture_bytes: DEFAULT_CAPTURE_BYTES,
             dictionary: Dictionary::built_in(),
+            hold: HoldBudget::default(),
         }
     }
 }
@@ -39,13 +42,17 @@ pub const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The core of one relayed connection.
 ///
-/// Feed it with `handle_*`; after each call drain `poll_transmit` of the side
-/// that was heard, then `poll_event`, and arm a timer for `poll_timeout`.
+/// Feed it with `handle_*`; after each call drain `poll_transmit` of both sides,
+/// then `poll_errand` and `poll_event`, and arm a timer for `poll_timeout`.
 ///
-/// - `handle_*` take in what happened: bytes, the end of a side, time.
-/// - `poll_transmit` gives what leaves. A connection is transparent: what leaves
-///   is what came, byte for byte, whether or not it could be read.
+/// - `handle_*` take in what happened: bytes, the end of a side, time, a change
+///   of the rules.
+/// - `poll_transmit` gives what leaves. Until a fault strikes a connection is
+///   transparent: what leaves is what came, byte for byte, whether or not it
+///   could be read.
 /// - `poll_event` gives what was seen.
+/// - `poll_errand` gives what is to be done elsewhere.
+/// - [`Session::must_close`] says that it is over.
 #[derive(Debug)]
 pub struct Session {
     peers: Arc<Peers>,
@@ -54,8 +61,15 @@ pub struct Session {
     protocol: Protocol,
     events: VecDeque<Event>,
     bytes: Both<u64>,
-    /// Bytes of each side's last input that have not been given out.
+    /// Bytes of each side's last input that have not been given out, where the
+    /// protocol does not say how.
     pass: Both<usize>,
+    /// Until the protocol is known.
+    judge: Option<Box<dyn Judge>>,
+    /// What the protocol had to give out when it was given up.
+    rescued: Both<VecDeque<Transmit>>,
+    /// It was interposed and cannot go on.
+    torn: bool,
     deadline: Option<Instant>,
     /// Whose bytes ended first, and how.
     ended: Option<(Side, EndOfBytes)>,
@@ -87,7 +101,6 @@ impl Session {
         judge: Option<Box<dyn Judge>>,
         now: Instant,
     ) -> Session {
-        let _ = judge;
         let mut events = VecDeque::new();
         events.push_back(Event::ConnectionOpened {
             peers: Arc::clone(&peers),
@@ -101,6 +114,9 @@ impl Session {
             events,
             bytes: Both::default(),
             pass: Both::default(),
+            judge,
+            rescued: Both::default(),
+            torn: false,
             deadline: None,
             ended: None,
         }
@@ -109,11 +125,14 @@ impl Session {
     /// `from` sent `bytes`. What is decoded of them is known, and its events
     /// wait, before any of them is given out by [`Session::poll_transmit`].
     pub fn handle_bytes(&mut self, from: Side, bytes: &[u8], now: Instant) {
-        self.pass[from] = bytes.len();
         self.bytes[from] += bytes.len() as u64;
-        if bytes.is_empty() {
+        if bytes.is_empty() || self.torn {
             return;
         }
+        if !matches!(self.protocol, Protocol::Http2(_)) {
+            self.pass[from] = bytes.len();
+        }
+        self.refresh(now);
         if let Protocol::Undecided { .. } = self.protocol {
             self.open(from, bytes, now);
         } else {
@@ -140,15 +159,19 @@ impl Session {
     pub fn finish(&mut self, how: &str, now: Instant) {
         let by = self.ended.map(|(side, _)| side);
         self.end_calls(by.unwrap_or(Side::Client), now);
+        let mut interposed = (false, 0);
         let (user_agent, streams, reports) = match &mut self.protocol {
-            Protocol::Http2(connection) => (
-                connection.tap().user_agent.clone(),
-                connection.opened_streams(),
-                Both {
-                    client: connection.report(Side::Client),
-                    server: connection.report(Side::Server),
-                },
-            ),
+            Protocol::Http2(connection) => {
+                interposed = (connection.is_interposed(), connection.pings_answered());
+                (
+                    connection.tap().user_agent.clone(),
+                    connection.opened_streams(),
+                    Both {
+                        client: connection.report(Side::Client),
+                        server: connection.report(Side::Server),
+                    },
+                )
+            }
             _ => (None, 0, Both::default()),
         };
         self.events
@@ -162,13 +185,45 @@ impl Session {
                 streams,
                 reports,
                 by,
+                interposed: interposed.0,
+                pings_answered: interposed.1,
             })));
+        self.rescue();
         self.protocol = Protocol::Opaque;
         self.deadline = None;
     }
 
+    /// The rules may have changed: what is held by one that was taken away is let
+    /// go.
+    pub fn handle_change(&mut self, now: Instant) {
+        self.refresh(now);
+    }
+
+    /// The errand that [`Session::poll_errand`] gave for `stream` was done, or
+    /// could not be, and why.
+    pub fn handle_errand(&mut self, stream: StreamId, outcome: Result<(), String>, now: Instant) {
+        if let Protocol::Http2(connection) = &mut self.protocol {
+            connection.nudge(stream, now, |tracker, stream| {
+                if let Stream::Call(call) = stream {
+                    tracker.doubled(call, outcome);
+                }
+            });
+            self.collect();
+        }
+    }
+
     /// The time of [`Session::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if let Protocol::Http2(connection) = &mut self.protocol {
+            let mut any = false;
+            while let Some(stream) = connection.tap().bench.due(now) {
+                connection.nudge(stream, now, |_, _| {});
+                any = true;
+            }
+            if any {
+                self.collect();
+            }
+        }
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return;
         }
@@ -194,7 +249,13 @@ impl Session {
     /// A `handle_*` panicked over what `by` did: that is a bug of ours, and the
     /// connection goes on without being read. The bytes that were handed in
     /// last still leave, once; the calls that were open are not told of.
-    pub fn give_up(&mut self, by: Side, now: Instant) {
+    pub fn give_up(&mut self, by: Side, input: usize, now: Instant) {
+        if let Protocol::Http2(connection) = &mut self.protocol {
+            connection.abandon(by, input);
+            self.torn |= connection.is_torn();
+            // What leaves is asked of the connection no more.
+            self.rescue();
+        }
         if let Protocol::Opaque = self.protocol {
             return;
         }
@@ -202,6 +263,7 @@ impl Session {
         self.collect();
         let told = |event: &Event| matches!(event, Event::TracingStopped { .. });
         if self.events.iter().any(told) {
+            self.rescue();
             self.protocol = Protocol::Opaque;
             self.deadline = None;
             return;
@@ -219,8 +281,16 @@ impl Session {
     }
 
     /// The next bytes to send to the peer of `from`; all of them must leave before
-    /// more of `from`'s are handed in.
+    /// anything more is handed in.
     pub fn poll_transmit(&mut self, from: Side) -> Option<Transmit> {
+        if let Some(transmit) = self.rescued[from].pop_front() {
+            return Some(transmit);
+        }
+        if let Protocol::Http2(connection) = &mut self.protocol
+            && let Some(transmit) = connection.poll_transmit(from)
+        {
+            return Some(transmit);
+        }
         match std::mem::take(&mut self.pass[from]) {
             0 => None,
             n => Some(Transmit::AsCame(0..n)),
@@ -239,7 +309,28 @@ impl Session {
 
     /// When to call [`Session::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadline
+        match &self.protocol {
+            Protocol::Http2(connection) => {
+                let due = connection.tap_ref().bench.next();
+                due.into_iter().chain(self.deadline).min()
+            }
+            _ => self.deadline,
+        }
+    }
+
+    /// A request that is to be executed a second time, over a connection of its
+    /// own; [`Session::handle_errand`] takes how that went.
+    pub fn poll_errand(&mut self) -> Option<Errand> {
+        match &mut self.protocol {
+            Protocol::Http2(connection) => connection.tap().bench.errands.pop_front(),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection has to be closed once what leaves has left: faults
+    /// touched it, and what came since cannot be followed.
+    pub fn must_close(&self) -> bool {
+        self.torn
     }
 
     /// Calls that have begun and not ended: what a drain waits for.
@@ -298,11 +389,22 @@ impl Session {
             self.deadline.get_or_insert(now + OPENING_TIMEOUT);
         }
         if let Protocol::Undecided { .. } = self.protocol {
-            let tracker = Tracker::new(Arc::clone(&self.peers), Arc::clone(&self.options));
-            self.protocol = Protocol::Http2(Box::new(relay::Connection::new(tracker)));
+            let (peers, options) = (Arc::clone(&self.peers), Arc::clone(&self.options));
+            let budget = options.hold.clone();
+            let tracker = Tracker::new(peers, options, self.judge.take());
+            let connection = relay::Connection::new(tracker, budget);
+            self.protocol = Protocol::Http2(Box::new(connection));
+            self.refresh(now);
         }
         if !began.is_empty() {
             self.read(Side::Client, &began, now);
+            if let Protocol::Http2(connection) = &mut self.protocol {
+                // They have left already.
+                while connection.poll_transmit(Side::Client).is_some() {}
+            }
+        }
+        if let Protocol::Http2(_) = self.protocol {
+            self.pass[from] = 0;
         }
         self.read(from, bytes, now);
     }
@@ -314,6 +416,7 @@ impl Session {
                 if self.deadline.is_some() && connection.preface_seen() {
                     self.deadline = None;
                 }
+                self.torn |= connection.is_torn();
                 self.collect();
             }
             Protocol::Http1(connection) => {
@@ -326,6 +429,34 @@ impl Session {
                 }
             }
             Protocol::Undecided { .. } | Protocol::Opaque => {}
+        }
+    }
+
+    /// Looks at the rules again.
+    fn refresh(&mut self, now: Instant) {
+        let Protocol::Http2(connection) = &mut self.protocol else {
+            return;
+        };
+        let refreshed = connection.tap().bench.refresh(now);
+        connection.set_armed(refreshed.armed);
+        if refreshed.changed {
+            connection.nudge_all(now, |tracker, stream| {
+                if let Stream::Call(call) = stream {
+                    tracker.reconsider(call);
+                }
+            });
+            self.collect();
+        }
+    }
+
+    /// Keeps what is still to leave when the protocol is given up.
+    fn rescue(&mut self) {
+        if let Protocol::Http2(connection) = &mut self.protocol {
+            for side in [Side::Client, Side::Server] {
+                while let Some(transmit) = connection.poll_transmit(side) {
+                    self.rescued[side].push_back(transmit);
+                }
+            }
         }
     }
 
@@ -355,6 +486,7 @@ impl Session {
 
     /// From here on the connection is relayed without being read.
     fn stop(&mut self, offence: Offence, now: Instant) {
+        self.rescue();
         self.protocol = Protocol::Opaque;
         self.deadline = None;
         self.events.push_back(Event::TracingStopped {

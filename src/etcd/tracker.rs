@@ -9,14 +9,16 @@ use super::call::{Ending, Header, Request, Response};
 use super::dictionary::Fields;
 use super::message::{Aim, Destination, Message};
 use super::method::{Method, MethodName};
-use super::open_call::{Encoding, Kind, MOST_KEEPALIVES, OpenCall};
+use super::open_call::{Encoding, Kind, MOST_KEEPALIVES, OpenCall, Trial};
 use super::plain_request::PlainRequest;
 use super::read::{Budget, RequestReader, ResponseReader, WatchRequestReader, WatchResponseReader};
 use super::session::SessionOptions;
+use super::trial::{Bench, keep_body};
+use super::verdict::Judge;
 use super::watch_stream::Origin;
 use crate::grpc::{Code, Part, percent_decode};
 use crate::http2::{Offence, Side, StreamId};
-use crate::relay::{Peers, StreamEnd, Tap};
+use crate::relay::{Data, HeaderField, Order, Peers, StreamEnd, Tap};
 
 /// Turns the streams of a connection into calls and watch notes.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(super) struct Tracker {
     head: Head,
     /// A message that is of no use at the moment, for the next one.
     spare: Option<Box<Message>>,
+    /// Who decides about calls, and what comes of that.
+    pub bench: Bench,
 }
 
 /// What is kept of a request's header fields until the block is whole.
@@ -40,6 +44,8 @@ struct Head {
     grpc: bool,
     encoding: Encoding,
     user_agent: Option<Arc<str>>,
+    /// All fields, where they may be needed again.
+    fields: Vec<HeaderField>,
 }
 
 /// A stream as the tracker knows it.
@@ -59,11 +65,18 @@ const MAX_PATH: usize = 1024;
 /// Longest `user-agent` that is kept.
 const MAX_USER_AGENT: usize = 1024;
 
+/// Bytes of header fields that are kept for a request's double.
+const MAX_FIELDS: usize = 64 * 1024;
+
 /// Longest `grpc-message` that is kept, before its percent-encoding is undone.
 const MAX_MESSAGE: usize = 8192;
 
 impl Tracker {
-    pub fn new(peers: Arc<Peers>, options: Arc<SessionOptions>) -> Tracker {
+    pub fn new(
+        peers: Arc<Peers>,
+        options: Arc<SessionOptions>,
+        judge: Option<Box<dyn Judge>>,
+    ) -> Tracker {
         Tracker {
             peers,
             options,
@@ -71,6 +84,7 @@ impl Tracker {
             user_agent: None,
             head: Head::default(),
             spare: None,
+            bench: Bench::new(judge),
         }
     }
 
@@ -287,7 +301,7 @@ impl Tracker {
         });
     }
 
-    fn finish(&mut self, call: &mut OpenCall, ending: Ending, now: Instant) {
+    pub(super) fn finish(&mut self, call: &mut OpenCall, ending: Ending, now: Instant) {
         if call.over {
             return;
         }
@@ -326,6 +340,7 @@ impl Tap for Tracker {
 
     fn opened(&mut self, id: StreamId, now: Instant) -> Stream {
         let head = &mut self.head;
+        head.fields.clear();
         head.method.clear();
         head.path.clear();
         head.grpc = false;
@@ -335,6 +350,16 @@ impl Tap for Tracker {
     }
 
     fn field(&mut self, from: Side, stream: &mut Stream, name: &[u8], value: &[u8]) {
+        if self.bench.keeps() && matches!(stream, Stream::Opening(..)) {
+            let known = self.head.fields.iter().map(|field| field.value.len());
+            if known.sum::<usize>() + value.len() <= MAX_FIELDS {
+                self.head.fields.push(HeaderField {
+                    name: name.into(),
+                    value: value.into(),
+                    never_indexed: false,
+                });
+            }
+        }
         match (stream, from) {
             (Stream::Opening(..), Side::Client) => match name {
                 b":method" => self.head.method.extend(value.iter().take(32)),
@@ -364,17 +389,28 @@ impl Tap for Tracker {
         }
     }
 
-    fn headers(&mut self, from: Side, stream: &mut Stream, end_stream: bool, now: Instant) {
+    fn headers(
+        &mut self,
+        from: Side,
+        stream: &mut Stream,
+        end_stream: bool,
+        orders: &mut Vec<Order>,
+        now: Instant,
+    ) {
         match stream {
             Stream::Opening(id, started) => {
                 let (id, started) = (*id, *started);
                 let head = &mut self.head;
                 *stream = if head.grpc {
                     let (method, name) = MethodName::parse(&head.path);
-                    let mut call = OpenCall::new(id, method, name, started);
+                    let mut call = Box::new(OpenCall::new(id, method, name, started));
                     call.user_agent = head.user_agent.take();
                     call.directions.client.encoding = head.encoding;
-                    Stream::Call(Box::new(call))
+                    if self.bench.is_armed() {
+                        let fields = std::mem::take(&mut head.fields);
+                        self.suspect(&mut call, fields, end_stream, orders, now);
+                    }
+                    Stream::Call(call)
                 } else {
                     Stream::Plain(Box::new(PlainRequest::new(
                         &head.method,
@@ -386,7 +422,9 @@ impl Tap for Tracker {
             }
             Stream::Call(call) if from == Side::Server => {
                 call.first_byte.get_or_insert(now);
-                if end_stream {
+                if call.trial.is_some() {
+                    self.try_response(call, end_stream.then_some(Ending::Trailers), orders, now);
+                } else if end_stream {
                     self.finish(call, Ending::Trailers, now);
                 }
             }
@@ -400,31 +438,48 @@ impl Tap for Tracker {
         }
     }
 
-    fn data(
-        &mut self,
-        from: Side,
-        stream: &mut Stream,
-        chunk: &[u8],
-        end_stream: bool,
-        now: Instant,
-    ) {
+    fn data(&mut self, stream: &mut Stream, data: Data<'_>, orders: &mut Vec<Order>) {
+        let Data {
+            from,
+            chunk,
+            offset,
+            end_stream,
+            now,
+        } = data;
         match stream {
             Stream::Opening(..) => {}
             Stream::Call(call) => {
-                if call.over {
+                if call.over && call.trial.is_none() {
                     return;
                 }
                 let mut input = chunk;
                 while let Some(part) = call.directions[from].deframer.next(&mut input) {
                     match part {
                         Part::Start { compressed, length } => {
+                            if call.trial.is_some() {
+                                let at = offset + (chunk.len() - input.len()) as u64;
+                                self.try_message(call, from, at, (compressed, length), orders, now);
+                            }
                             self.begin_message(call, from, compressed, length);
                         }
-                        Part::Body(body) => self.push_message(call, from, body, now),
-                        Part::End => self.end_message(call, from, now),
+                        Part::Body(body) => {
+                            if call.trial.is_some() {
+                                keep_body(call, from, body);
+                            }
+                            self.push_message(call, from, body, now);
+                        }
+                        Part::End => {
+                            self.end_message(call, from, now);
+                            if from == Side::Client && call.is_suspect() {
+                                self.judge(call, orders, now);
+                            }
+                        }
                     }
                 }
-                if end_stream && from == Side::Server {
+                if call.trial.is_some() {
+                    let seen = offset + chunk.len() as u64;
+                    self.try_data(call, from, seen, end_stream, orders, now);
+                } else if end_stream && from == Side::Server {
                     // gRPC ends with trailers; a server that ends with DATA
                     // says nothing of how it went.
                     self.finish(call, Ending::NoTrailers, now);
@@ -439,10 +494,39 @@ impl Tap for Tracker {
         }
     }
 
+    fn passed(&mut self, from: Side, stream: &mut Stream, now: Instant) {
+        if let Stream::Call(call) = stream
+            && from == Side::Server
+        {
+            self.told_the_end(call, now);
+        }
+    }
+
+    fn let_go(&mut self, stream: &mut Stream) {
+        if let Stream::Call(call) = stream {
+            self.bench.let_go(call);
+        }
+    }
+
+    fn nudged(&mut self, stream: &mut Stream, orders: &mut Vec<Order>, now: Instant) {
+        if let Stream::Call(call) = stream {
+            self.step(call, orders, now);
+        }
+    }
+
     fn ended(&mut self, stream: Stream, how: StreamEnd, now: Instant) {
         match stream {
             Stream::Opening(..) => {}
             Stream::Call(mut call) => {
+                if how == StreamEnd::Complete {
+                    self.told_the_end(&mut call, now);
+                } else if let Some(Trial::Course {
+                    ending: Some(_), ..
+                }) = call.trial.as_deref()
+                {
+                    // The client never saw how etcd ended it.
+                    (call.code, call.message) = (None, None);
+                }
                 let ending = match how {
                     StreamEnd::Complete => Ending::NoTrailers,
                     StreamEnd::Reset { by, code } => Ending::Reset { by, code },

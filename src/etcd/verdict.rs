@@ -11,7 +11,13 @@ use super::call::Request;
 use super::method::{Method, MethodName};
 use crate::grpc::Code;
 use crate::http2::{ErrorCode, StreamId};
-use crate::relay::Peers;
+use crate::relay::{HeaderField, Peers};
+
+/// Gives every connection its judge.
+pub trait Judges: fmt::Debug + Send + Sync {
+    /// The judge of a connection between `peers`.
+    fn judge(&self, peers: &Arc<Peers>) -> Box<dyn Judge>;
+}
 
 /// Decides about the calls of one connection.
 ///
@@ -48,6 +54,8 @@ pub struct Refreshed {
     pub armed: bool,
     /// Whether a rule was taken away or changed since the last look.
     pub changed: bool,
+    /// Whether any such rule duplicates requests ([`Suspicion::JudgeAndKeep`]).
+    pub keeps: bool,
 }
 
 /// Whether a call could be touched.
@@ -96,6 +104,21 @@ pub struct Hit {
     /// What was done, in words: `response delayed by 250 ms`.
     pub did: Box<str>,
 }
+
+/// A request that is to be executed a second time, over a connection of our own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errand {
+    /// The stream of the client's own request; what the answer is told under.
+    pub stream: StreamId,
+    /// The header fields of the client's request, in order.
+    pub fields: Vec<HeaderField>,
+    /// Its message, with gRPC's prefix.
+    pub message: Vec<u8>,
+}
+
+/// The largest message that is kept for a second execution: etcd's own limit is
+/// 1.5 MiB unless it is told otherwise.
+pub const MOST_KEPT: usize = 8 << 20;
 
 /// What is to become of a call, in the order in which it happens: the request
 /// waits, meets its fate, the response waits, meets its own.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Event;
-use super::call::KeyValue;
+use super::call::{KeyValue, Request};
 use super::read::{WatchAsked, WatchCreate, WatchSeen};
 use super::watch::{CancelCause, EventKind, WatchNote, Watched};
 use crate::http2::StreamId;
@@ -112,6 +112,18 @@ impl WatchStream {
     pub fn asked_unreadably(&mut self) {
         self.unpaired = true;
         self.asked = VecDeque::new();
+    }
+
+    /// The creation that was asked for last and is not answered yet.
+    pub fn last_asked(&self) -> Request {
+        match self.asked.back() {
+            Some((create, _)) if !self.unpaired => Request::Watch {
+                key: create.key.clone(),
+                range_end: create.range_end.clone(),
+                start_revision: create.start_revision,
+            },
+            _ => Request::Unread,
+        }
     }
 
     /// The creation that etcd answers now.

@@ -6,4 +6,4 @@ mod status;
 
 pub(crate) use inflate::Inflater;
 pub use message::{Deframer, PREFIX_LEN, Part};
-pub use status::{Code, percent_decode};
+pub use status::{Code, percent_decode, percent_encode};

@@ -116,6 +116,19 @@ impl fmt::Display for Code {
     }
 }
 
+/// Percent-encodes a text for `grpc-message`: all but the printable ASCII
+/// characters, and the percent sign itself.
+pub fn percent_encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => out.push(byte as char),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
 /// Undoes the percent-encoding of `grpc-message`. Broken escapes stay as they
 /// are, as the specification asks; bytes that are no UTF-8 are replaced.
 pub fn percent_decode(value: &[u8]) -> String {
@@ -159,6 +172,7 @@ mod tests {
             percent_decode(b"etcdserver: no%20leader"),
             "etcdserver: no leader"
         );
+        assert_eq!(percent_encode("100 % 你"), "100 %25 %E4%BD%A0");
         assert_eq!(percent_decode(b"100%"), "100%");
         assert_eq!(percent_decode(b"%zz%4"), "%zz%4");
         assert_eq!(percent_decode(b"%E4%BD%A0"), "你");

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Upstream;
+use super::{Alarm, Upstream};
 use crate::etcd::SessionOptions;
+use crate::etcd::verdict::Judges;
 
 /// One listener and the etcd member behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,10 @@ pub struct ProxyConfig {
     pub reload_every: Duration,
     /// What the core of every connection shares.
     pub session: Arc<SessionOptions>,
+    /// Who may decide to interfere with calls.
+    pub judges: Option<Arc<dyn Judges>>,
+    /// Rings when what the judges go by has changed.
+    pub rules_changed: Alarm,
 }
 
 impl ProxyConfig {

@@ -11,7 +11,7 @@ use tokio::io::ReadBuf;
 
 use super::wire::Wire;
 use crate::etcd::Session;
-use crate::http2::Side;
+use crate::http2::{Both, Side, StreamId};
 use crate::relay::{EndOfBytes, Transmit};
 use crate::trace;
 
@@ -91,6 +91,9 @@ pub(super) struct Core {
     pub(super) upstream_spoke: bool,
     /// Who ended first.
     pub(super) ended_first: Option<Side>,
+    /// What the core has for the other direction than the one that was heard, by
+    /// the sender whose direction it is.
+    pub(super) owed: Both<Vec<u8>>,
 }
 
 impl Core {
@@ -100,42 +103,76 @@ impl Core {
         // An answer may be read in the same turn as its request was.
         self.now = Instant::now();
         let now = self.now;
-        self.guarded(from, |session| session.handle_bytes(from, bytes, now));
+        self.guarded(from, bytes.len(), |session| {
+            session.handle_bytes(from, bytes, now);
+        });
     }
 
     /// `from` will send no more.
     pub(super) fn handle_end(&mut self, from: Side, how: EndOfBytes) {
         let now = self.now;
-        self.guarded(from, |session| session.handle_end(from, how, now));
+        self.guarded(from, 0, |session| session.handle_end(from, how, now));
     }
 
     /// The time of [`Session::poll_timeout`] has come.
     pub(super) fn handle_timeout(&mut self) {
         let now = self.now;
-        self.guarded(Side::Client, |session| session.handle_timeout(now));
+        self.guarded(Side::Client, 0, |session| session.handle_timeout(now));
+        self.take_own();
         self.drain_events();
+    }
+
+    /// The rules may have changed.
+    pub(super) fn handle_change(&mut self) {
+        let now = self.now;
+        self.guarded(Side::Client, 0, |session| session.handle_change(now));
+        self.take_own();
+        self.drain_events();
+    }
+
+    /// A request was executed a second time.
+    pub(super) fn handle_errand(&mut self, stream: StreamId, outcome: Result<(), String>) {
+        let now = self.now;
+        self.guarded(Side::Client, 0, |session| {
+            session.handle_errand(stream, outcome, now);
+        });
+        self.take_own();
+        self.drain_events();
+    }
+
+    /// Takes over what the core has to send by itself.
+    fn take_own(&mut self) {
+        for side in [Side::Client, Side::Server] {
+            while let Some(transmit) = self.session.poll_transmit(side) {
+                // Nothing was handed in, so nothing leaves as it came.
+                if let Transmit::Own(bytes) = transmit {
+                    self.owed[side].extend_from_slice(&bytes);
+                }
+            }
+        }
     }
 
     /// Both ends are gone.
     pub(super) fn finish(&mut self, how: &str) {
         self.now = Instant::now();
         let now = self.now;
-        if !self.guarded(Side::Client, |session| session.finish(how, now)) {
+        if !self.guarded(Side::Client, 0, |session| session.finish(how, now)) {
             // One that has given up has nothing left to fail at.
-            self.guarded(Side::Client, |session| session.finish(how, now));
+            self.guarded(Side::Client, 0, |session| session.finish(how, now));
         }
         self.drain_events();
     }
 
-    /// Runs `handle`; whether that went well. A panic in it costs the
+    /// Runs `handle`, which is given `input` bytes of `by`; whether that went
+    /// well. A panic in it costs the
     /// connection its reading, and neither its bytes nor its neighbours'
     /// thread.
-    fn guarded(&mut self, by: Side, handle: impl FnOnce(&mut Session)) -> bool {
+    fn guarded(&mut self, by: Side, input: usize, handle: impl FnOnce(&mut Session)) -> bool {
         let session = &mut self.session;
         // Nothing of a session that failed is looked at again.
         let went_well = catch_unwind(AssertUnwindSafe(|| handle(session))).is_ok();
         if !went_well {
-            self.session.give_up(by, self.now);
+            self.session.give_up(by, input, self.now);
         }
         went_well
     }
@@ -158,6 +195,7 @@ impl Flow {
         core: &mut Core,
         cx: &mut Context<'_>,
     ) -> Result<Turn, Lost> {
+        self.take_owed(from, core);
         if self.settle(reader, from, cx)?.is_pending() {
             return Ok(Turn::Stalled);
         }
@@ -201,6 +239,19 @@ impl Flow {
             }
             Ok(Turn::More)
         })
+    }
+
+    /// Takes what the core has made for this direction while it heard the other.
+    pub(super) fn take_owed(&mut self, from: Side, core: &mut Core) {
+        let owed = &mut core.owed[from];
+        if !owed.is_empty() {
+            // Nothing can follow a farewell.
+            match self.state {
+                State::Ended => owed.clear(),
+                State::Open | State::Ending(_) => self.pending.bytes.append(owed),
+            }
+            *owed = Vec::new();
+        }
     }
 
     /// Whether the reader has been told of the end.
@@ -274,14 +325,42 @@ impl Flow {
         if !bytes.is_empty() {
             core.handle_bytes(from, bytes);
         }
-        let mut result = Ok(());
-        while let Some(Transmit::AsCame(range)) = core.session.poll_transmit(from) {
-            if result.is_ok() {
-                result = self.send(&bytes[range], reader, from, cx);
-            }
-        }
+        let result = self.send_all(bytes, reader, from, core, cx);
+        core.take_own();
         core.drain_events();
         result
+    }
+
+    /// Sends what leaves of `bytes`, in one piece where it is in several.
+    fn send_all(
+        &mut self,
+        bytes: &[u8],
+        reader: &mut impl Wire,
+        from: Side,
+        core: &mut Core,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Lost> {
+        let Some(first) = core.session.poll_transmit(from) else {
+            return Ok(());
+        };
+        let Some(second) = core.session.poll_transmit(from) else {
+            return match first {
+                Transmit::AsCame(range) => self.send(&bytes[range], reader, from, cx),
+                Transmit::Own(own) => self.send(&own, reader, from, cx),
+            };
+        };
+        let mut gathered = Vec::with_capacity(bytes.len());
+        let mut next = Some(second);
+        let mut gather = |transmit| match transmit {
+            Transmit::AsCame(range) => gathered.extend_from_slice(&bytes[range]),
+            Transmit::Own(own) => gathered.extend_from_slice(&own),
+        };
+        gather(first);
+        while let Some(transmit) = next {
+            gather(transmit);
+            next = core.session.poll_transmit(from);
+        }
+        self.send(&gathered, reader, from, cx)
     }
 
     /// Writes what the reader's socket takes of `bytes` and keeps the rest.

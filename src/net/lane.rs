@@ -17,7 +17,8 @@ use super::socket::tune;
 use super::tally::Tally;
 use super::tls::TlsContext;
 use super::wire::Wire;
-use super::{Phase, Shutdown, Upstream};
+use super::{Alarm, Phase, Shutdown, Upstream};
+use crate::etcd::verdict::Judges;
 use crate::etcd::{ConnectionEnded, Event, Session, SessionOptions};
 use crate::http2::{Both, Side};
 use crate::relay::{ConnectionId, Peers};
@@ -31,6 +32,8 @@ pub(super) struct Lane {
     pub(super) address: SocketAddr,
     pub(super) tls: Arc<ArcSwap<TlsContext>>,
     pub(super) session: Arc<SessionOptions>,
+    pub(super) judges: Option<Arc<dyn Judges>>,
+    pub(super) rules_changed: Alarm,
     pub(super) events: trace::Sender,
     pub(super) last_id: Arc<AtomicU64>,
     pub(super) tally: Arc<Tally>,
@@ -83,7 +86,8 @@ impl Lane {
     }
 
     async fn relay(self: Arc<Lane>, ends: Ends, peers: Arc<Peers>, opened: Instant) {
-        let session = Session::new(peers, &self.session, opened);
+        let judge = self.judges.as_ref().map(|judges| judges.judge(&peers));
+        let session = Session::with_judge(peers, &self.session, judge, opened);
         let over = match (ends.client, ends.upstream) {
             (ClientEnd::Plain(client), UpstreamEnd::Plain(upstream)) => {
                 self.pump(client, upstream, session).await
@@ -115,7 +119,7 @@ impl Lane {
                 tracing::info!("upstream {} answers again", lane.upstream);
             }
         });
-        Pump::new(client, up, session, self.events.clone(), on_upstream_spoke)
+        Pump::new(client, up, session, Arc::clone(self), on_upstream_spoke)
             .run(&self.shutdown)
             .await
     }
@@ -137,6 +141,8 @@ impl Lane {
             streams: 0,
             reports: Both::default(),
             by: Some(failure.by),
+            interposed: false,
+            pings_answered: 0,
         };
         self.events.send(Event::ConnectionEnded(Box::new(ended)));
     }

@@ -6,9 +6,11 @@
 //! (`pump`, `flow`) until both sides have ended.
 
 mod accept;
+mod alarm;
 mod complaints;
 mod config;
 mod dial;
+mod double;
 mod error;
 mod establish;
 mod flow;
@@ -30,6 +32,7 @@ mod upstream;
 mod wire;
 mod workers;
 
+pub use alarm::Alarm;
 pub use config::{ClientAuth, KeyPair, ListenerTls, ProxyConfig, Route, UpstreamTls};
 pub use error::BindError;
 pub(crate) use error::io_reason;

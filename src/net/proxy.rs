@@ -116,6 +116,8 @@ impl Proxy {
                 address,
                 tls: Arc::clone(&self.tls),
                 session: Arc::clone(&self.config.session),
+                judges: self.config.judges.clone(),
+                rules_changed: self.config.rules_changed.clone(),
                 events: events.clone(),
                 last_id: Arc::clone(&last_id),
                 tally: Arc::clone(&tally),

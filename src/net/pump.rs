@@ -8,18 +8,21 @@ use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep_until, timeout};
 
+use super::double::execute;
 use super::flow::{Core, Flow, Lost, Turn};
+use super::lane::Lane;
 use super::wire::Wire;
 use super::{Phase, Shutdown};
 use crate::etcd::Session;
-use crate::http2::Side;
+use crate::http2::{Both, Side, StreamId};
 use crate::relay::EndOfBytes;
-use crate::trace;
 
 /// A peer that we do not read from can vanish unseen, so while a direction is
 /// stalled or over its socket is looked at this often.
@@ -48,6 +51,17 @@ pub(super) struct Pump<C, S> {
     timer: Option<Pin<Box<Sleep>>>,
     /// Called once, at the first byte that the upstream sends.
     on_upstream_spoke: Option<Box<dyn FnOnce() + Send>>,
+    lane: Arc<Lane>,
+    /// How often the rules had changed when they were looked at last.
+    rules: u64,
+    /// Where second executions report; there are none until the first.
+    doubles: Option<Doubles>,
+}
+
+/// Second executions under way.
+struct Doubles {
+    report: mpsc::UnboundedSender<(StreamId, Result<(), String>)>,
+    reported: mpsc::UnboundedReceiver<(StreamId, Result<(), String>)>,
 }
 
 /// How the carrying ended.
@@ -55,6 +69,8 @@ enum End {
     /// Both sides ended in order.
     Closed,
     Lost(Lost),
+    /// Faults touched it, and it cannot be followed any more.
+    Torn,
     /// The proxy is going down.
     Shutdown(Phase),
 }
@@ -64,9 +80,10 @@ impl<C: Wire, S: Wire> Pump<C, S> {
         client: C,
         upstream: S,
         session: Session,
-        events: trace::Sender,
+        lane: Arc<Lane>,
         on_upstream_spoke: Box<dyn FnOnce() + Send>,
     ) -> Pump<C, S> {
+        let events = lane.events.clone();
         let now = Instant::now();
         let mut core = Core {
             session,
@@ -74,6 +91,7 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             now,
             upstream_spoke: false,
             ended_first: None,
+            owed: Both::default(),
         };
         core.drain_events();
         Pump {
@@ -84,6 +102,9 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             core,
             timer: None,
             on_upstream_spoke: Some(on_upstream_spoke),
+            rules: lane.rules_changed.rung(),
+            lane,
+            doubles: None,
         }
     }
 
@@ -92,7 +113,15 @@ impl<C: Wire, S: Wire> Pump<C, S> {
         let end = {
             let mut moved = pin!(shutdown.moved());
             let mut seen = None;
+            let alarm = self.lane.rules_changed.clone();
+            let mut rung = pin!(alarm.next());
+            let mut heard = None;
             poll_fn(|cx| {
+                while heard != Some(alarm.rung()) {
+                    heard = Some(alarm.rung());
+                    rung.set(alarm.next());
+                    let _ = rung.as_mut().poll(cx);
+                }
                 // The waiter is renewed only when the phase has moved: it keeps
                 // the task's waker, and polling it takes a lock that all share.
                 while seen != Some(shutdown.phase()) {
@@ -112,6 +141,12 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             return Poll::Ready(End::Shutdown(phase));
         }
         self.core.now = Instant::now();
+        let rules = self.lane.rules_changed.rung();
+        if self.rules != rules {
+            self.rules = rules;
+            self.core.handle_change();
+        }
+        self.take_doubles(cx);
         let (up, down) = match self.carry(cx) {
             Ok(turns) => turns,
             Err(lost) => return Poll::Ready(End::Lost(lost)),
@@ -120,6 +155,9 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             && let Some(tell) = self.on_upstream_spoke.take()
         {
             tell();
+        }
+        if self.core.session.must_close() {
+            return Poll::Ready(End::Torn);
         }
         if self.up.is_ended() && self.down.is_ended() {
             return Poll::Ready(End::Closed);
@@ -134,6 +172,10 @@ impl<C: Wire, S: Wire> Pump<C, S> {
         if let Err(lost) = self.keep_time(unread, cx) {
             return Poll::Ready(End::Lost(lost));
         }
+        if let Err(lost) = self.settle_owed(cx) {
+            return Poll::Ready(End::Lost(lost));
+        }
+        self.start_doubles(cx);
         if up == Turn::More || down == Turn::More {
             cx.waker().wake_by_ref();
         }
@@ -159,6 +201,52 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             (Ok(up), Ok(down)) => Ok((up, down)),
             (Err(up), Err(down)) if down.by_reading && !up.by_reading => Err(down),
             (Err(lost), _) | (_, Err(lost)) => Err(lost),
+        }
+    }
+
+    /// Sends what the core made for a direction after that had its turn.
+    fn settle_owed(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
+        let owed = |core: &Core, side| !core.owed[side].is_empty();
+        if owed(&self.core, Side::Client) {
+            self.up.take_owed(Side::Client, &mut self.core);
+            let _ = self.up.settle(&mut self.upstream, Side::Client, cx)?;
+        }
+        if owed(&self.core, Side::Server) {
+            self.down.take_owed(Side::Server, &mut self.core);
+            let _ = self.down.settle(&mut self.client, Side::Server, cx)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the second executions that the core asks for.
+    fn start_doubles(&mut self, cx: &mut Context<'_>) {
+        while let Some(errand) = self.core.session.poll_errand() {
+            let doubles = self.doubles.get_or_insert_with(|| {
+                let (report, reported) = mpsc::unbounded_channel();
+                Doubles { report, reported }
+            });
+            let (lane, report) = (Arc::clone(&self.lane), doubles.report.clone());
+            tokio::spawn(async move {
+                let stream = errand.stream;
+                let outcome = execute(lane, errand).await;
+                if let Err(why) = &outcome {
+                    tracing::warn!("a request could not be executed a second time: {why}");
+                }
+                // The connection may be gone: then nobody waits for it.
+                let _ = report.send((stream, outcome));
+            });
+            // Have ourselves woken by the report.
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Tells the core what became of them.
+    fn take_doubles(&mut self, cx: &mut Context<'_>) {
+        let Some(doubles) = &mut self.doubles else {
+            return;
+        };
+        while let Poll::Ready(Some((stream, outcome))) = doubles.reported.poll_recv(cx) {
+            self.core.handle_errand(stream, outcome);
         }
     }
 
@@ -239,6 +327,10 @@ impl<C: Wire, S: Wire> Pump<C, S> {
                 }
                 how
             }
+            End::Torn => {
+                self.close().await;
+                "etcdtap could not follow the connection that a fault had touched".into()
+            }
             End::Shutdown(phase) => {
                 over.cut = !self.core.session.is_at_rest();
                 if *phase < Phase::Now {
@@ -253,6 +345,8 @@ impl<C: Wire, S: Wire> Pump<C, S> {
 
     /// Writes what is pending and says goodbye to both sides, within bounds.
     async fn close(&mut self) {
+        self.up.take_owed(Side::Client, &mut self.core);
+        self.down.take_owed(Side::Server, &mut self.core);
         self.up.close();
         self.down.close();
         let settled = poll_fn(|cx| {

@@ -1,43 +1,63 @@
 //! An HTTP/2 connection as the relay follows it: frames, streams and windows of
-//! both directions from byte 0 on.
+//! both directions from byte 0 on, and what leaves in each.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use super::half::{Goaway, Half, MOST_UNACKNOWLEDGED, Resets};
+use super::half::{Goaway, Half, Resets};
+use super::held::{Held, HoldBudget};
+use super::keepalive::Keepalive;
+use super::order::Order;
 use super::pings::RoundTrips;
-use super::stalls::{FlowStalls, Stall};
+use super::stalls::FlowStalls;
+use super::stream::Slot;
 use super::tap::{StreamEnd, Tap};
-use crate::http2::{
-    Both, DEFAULT_INITIAL_WINDOW_SIZE, ErrorCode, Offence, Piece, Settings, Side, StreamId, Window,
-};
+use super::transmit::Transmit;
+use crate::http2::{Both, Offence, Settings, Side, StreamId, frame_encoder};
 
 /// Streams that are followed at once on one connection. etcd sets no limit of
 /// its own; beyond this a client is not one that we know how to follow.
 pub const MAX_OPEN_STREAMS: usize = 100_000;
 
-/// Follows one HTTP/2 connection and shows its streams to a [`Tap`].
+/// Follows one HTTP/2 connection, shows its streams to a [`Tap`], and gives out
+/// what leaves in each direction.
+///
+/// It is *transparent* until a byte is held, dropped, added or changed, and
+/// *interposed* from then on. Transparent, what leaves is what came, and bytes
+/// that cannot be followed pass all the same. Interposed, every stream that
+/// nobody touches carries the same content and the same fields in the same
+/// order, and bytes that cannot be followed end the connection, for windows and
+/// header tables are not the peers' own any more.
 #[derive(Debug)]
 pub struct Connection<T: Tap> {
-    tap: T,
-    client: Half,
-    server: Half,
-    streams: FxHashMap<StreamId, Slot<T::Stream>>,
-    last_client_stream: StreamId,
-    opened: u64,
-    following: bool,
+    pub(super) tap: T,
+    /// By sender.
+    pub(super) halves: Both<Half>,
+    pub(super) streams: FxHashMap<StreamId, Slot<T::Stream>>,
+    pub(super) last_client_stream: StreamId,
+    pub(super) opened: u64,
+    pub(super) phase: Phase,
+    /// Streams could be touched: frames pass one by one.
+    pub(super) armed: bool,
+    /// Something was held, dropped, added or changed.
+    pub(super) interposed: bool,
+    pub(super) keepalive: Keepalive,
+    pub(super) held: Held,
+    /// Streams whose senders may be due credit.
+    pub(super) dirty: Vec<StreamId>,
+    /// Room for the orders of one frame.
+    pub(super) orders: Vec<Order>,
 }
 
-#[derive(Debug)]
-struct Slot<S> {
-    /// By the sender of the DATA.
-    windows: Both<Window>,
-    stalls: Both<Stall>,
-    /// Who sent END_STREAM.
-    closed: Both<bool>,
-    state: S,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Following,
+    /// Not followed any more: bytes pass as they come.
+    Open,
+    /// Torn down: bytes are swallowed.
+    Closed,
 }
 
 /// What a side did on the connection, streams apart.
@@ -58,30 +78,130 @@ pub struct SideReport {
 }
 
 impl<T: Tap> Connection<T> {
-    /// A connection of which nothing has been seen yet.
-    pub fn new(tap: T) -> Connection<T> {
+    /// A connection of which nothing has been seen yet. What it holds counts
+    /// against `budget`.
+    pub fn new(tap: T, budget: HoldBudget) -> Connection<T> {
         Connection {
             tap,
-            client: Half::new(Side::Client),
-            server: Half::new(Side::Server),
+            halves: Both {
+                client: Half::new(Side::Client),
+                server: Half::new(Side::Server),
+            },
             streams: FxHashMap::default(),
             last_client_stream: StreamId::CONNECTION,
             opened: 0,
-            following: true,
+            phase: Phase::Following,
+            armed: false,
+            interposed: false,
+            keepalive: Keepalive::default(),
+            held: Held::new(budget),
+            dirty: Vec::new(),
+            orders: Vec::new(),
         }
     }
 
-    /// Reads what `from` sent. It never fails: when the bytes cannot be
-    /// followed, the tap is told once and the rest is ignored.
+    /// Whether streams could be touched from now on. While they could not, bytes
+    /// pass without being cut into frames.
+    pub fn set_armed(&mut self, armed: bool) {
+        self.armed = armed;
+    }
+
+    /// Reads what `from` sent, and gives it out again by
+    /// [`Connection::poll_transmit`]. It never fails: when the bytes cannot be
+    /// followed, the tap is told once, and the rest passes unread, unless the
+    /// connection is interposed: then it ends.
     pub fn handle_bytes(&mut self, from: Side, bytes: &[u8], now: Instant) {
+        if from == Side::Server {
+            self.keepalive.heard(now);
+        }
+        if self.phase == Phase::Following {
+            self.follow(from, bytes, now);
+            self.settle_credit();
+        } else if self.phase == Phase::Open {
+            self.halves[from].out.pass(0..bytes.len());
+        }
+    }
+
+    fn follow(&mut self, from: Side, bytes: &[u8], now: Instant) {
+        let framed = self.armed || self.interposed || self.halves[from].framed;
+        self.halves[from].at = 0;
+        if !framed {
+            self.halves[from].out.pass(0..bytes.len());
+            self.halves[from].at = bytes.len();
+        }
         let mut input = bytes;
-        while self.following {
-            match self.step(from, &mut input, now) {
+        loop {
+            let half = &mut self.halves[from];
+            if framed && !half.framed && half.deframer.at_frame_boundary() {
+                // From here on frames pass one by one.
+                let at = bytes.len() - input.len();
+                half.out.pass(0..at);
+                half.out.set_mid_frame(false);
+                half.at = at;
+                half.framed = true;
+            }
+            match self.step(from, &mut input, bytes, now) {
                 Ok(true) => {}
-                Ok(false) => return,
-                Err(offence) => self.stop(offence, now),
+                Ok(false) => break,
+                Err(offence) => {
+                    self.fail(from, bytes.len(), offence, now);
+                    return;
+                }
             }
         }
+        let calm = !self.armed && !self.interposed;
+        let half = &mut self.halves[from];
+        if !half.framed {
+            half.out.pass(half.at..bytes.len());
+            half.out.set_mid_frame(!half.deframer.at_frame_boundary());
+        } else if calm && half.carry.is_empty() && half.deframer.at_frame_boundary() {
+            half.framed = false;
+        }
+    }
+
+    /// What `by` sent cannot be followed.
+    fn fail(&mut self, by: Side, len: usize, offence: Offence, now: Instant) {
+        if self.interposed {
+            self.tear_down(&offence);
+            self.stop(offence, now);
+            self.phase = Phase::Closed;
+        } else {
+            let half = &mut self.halves[by];
+            half.out.pass_carried(&mut half.carry);
+            half.out.pass(half.at..len);
+            self.stop(offence, now);
+        }
+    }
+
+    /// Says goodbye to both sides on our own account (RFC 9113, section 5.4.1).
+    fn tear_down(&mut self, offence: &Offence) {
+        let last = self.last_client_stream;
+        let debug = b"etcdtap cannot follow this connection any more";
+        let client = self.halves.server.out.own();
+        frame_encoder::goaway(client, last, offence.code, debug);
+        let server = self.halves.client.out.own();
+        frame_encoder::goaway(server, StreamId::CONNECTION, offence.code, debug);
+    }
+
+    /// A frame of `by`'s could not be handled because of a bug of ours. What was
+    /// handed in last passes as it came where that is possible.
+    pub fn abandon(&mut self, by: Side, len: usize) {
+        if self.interposed {
+            self.phase = Phase::Closed;
+            return;
+        }
+        self.phase = Phase::Open;
+        let half = &mut self.halves[by];
+        let at = half.at.max(half.out.passed_to());
+        if half.framed {
+            half.out.pass_carried(&mut half.carry);
+        }
+        half.out.pass(at..len);
+    }
+
+    /// The next bytes that leave towards the peer of `from`.
+    pub fn poll_transmit(&mut self, from: Side) -> Option<Transmit> {
+        self.halves[from].out.poll()
     }
 
     /// Both ends are gone; `by` went first.
@@ -91,16 +211,20 @@ impl<T: Tap> Connection<T> {
 
     /// Gives up following the connection because of `offence`.
     pub fn stop(&mut self, offence: Offence, now: Instant) {
-        if !self.following {
+        if self.phase != Phase::Following {
             return;
         }
-        self.following = false;
+        self.phase = match self.interposed {
+            true => Phase::Closed,
+            false => Phase::Open,
+        };
         self.end_all(StreamEnd::TracingStopped, now);
         self.streams = FxHashMap::default();
         for side in [Side::Client, Side::Server] {
             // What was buffered of a frame or a table is of no more use.
             let fresh = Half::new(side);
-            let half = self.half(side);
+            let half = &mut self.halves[side];
+            half.out.pass_carried(&mut half.carry);
             half.deframer = fresh.deframer;
             half.decoder = fresh.decoder;
         }
@@ -109,12 +233,29 @@ impl<T: Tap> Connection<T> {
 
     /// Whether the connection is still followed.
     pub fn is_following(&self) -> bool {
-        self.following
+        self.phase == Phase::Following
+    }
+
+    /// Whether it has to be closed: it was interposed, and cannot be followed any
+    /// more.
+    pub fn is_torn(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Whether anything was held, dropped, added or changed.
+    pub fn is_interposed(&self) -> bool {
+        self.interposed
+    }
+
+    /// PINGs of the client that were answered in the server's stead, so that it
+    /// would not end the connection over them.
+    pub fn pings_answered(&self) -> u64 {
+        self.keepalive.answered
     }
 
     /// Whether the client's preface was whole.
     pub fn preface_seen(&self) -> bool {
-        self.client.deframer.preface_seen()
+        self.halves.client.deframer.preface_seen()
     }
 
     /// Streams that are open.
@@ -129,10 +270,7 @@ impl<T: Tap> Connection<T> {
 
     /// What `side` did on the connection.
     pub fn report(&self, side: Side) -> SideReport {
-        let half = match side {
-            Side::Client => &self.client,
-            Side::Server => &self.server,
-        };
+        let half = &self.halves[side];
         SideReport {
             settings: half.announced.clone(),
             pings: half.pings.sent,
@@ -148,11 +286,9 @@ impl<T: Tap> Connection<T> {
         &mut self.tap
     }
 
-    fn half(&mut self, side: Side) -> &mut Half {
-        match side {
-            Side::Client => &mut self.client,
-            Side::Server => &mut self.server,
-        }
+    /// The layer above, to be looked at.
+    pub fn tap_ref(&self) -> &T {
+        &self.tap
     }
 
     fn end_all(&mut self, how: StreamEnd, now: Instant) {
@@ -160,308 +296,24 @@ impl<T: Tap> Connection<T> {
         // In the order of their opening, so that the same bytes give the same
         // events.
         slots.sort_unstable_by_key(|(id, _)| *id);
+        let Both { client, server } = &mut self.halves;
         for (_, mut slot) in slots {
-            slot.stalls.client.over(&mut self.client.stalls, now);
-            slot.stalls.server.over(&mut self.server.stalls, now);
+            slot.stalls.client.over(&mut client.stalls, now);
+            slot.stalls.server.over(&mut server.stalls, now);
             self.tap.ended(slot.state, how, now);
         }
-        self.client.stall.over(&mut self.client.stalls, now);
-        self.server.stall.over(&mut self.server.stalls, now);
-    }
-
-    /// Handles one piece of `input`; false when it is used up.
-    fn step(&mut self, from: Side, input: &mut &[u8], now: Instant) -> Result<bool, Offence> {
-        let Connection {
-            tap,
-            client,
-            server,
-            streams,
-            last_client_stream,
-            opened,
-            ..
-        } = self;
-        let (half, peer) = match from {
-            Side::Client => (client, server),
-            Side::Server => (server, client),
-        };
-        let Some(piece) = half.deframer.next(input)? else {
-            return Ok(false);
-        };
-        match piece {
-            Piece::Data {
-                stream,
-                chunk,
-                flow_controlled,
-                end_stream,
-                ..
-            } => {
-                half.window.spend(flow_controlled);
-                let left = half.window.available(DEFAULT_INITIAL_WINDOW_SIZE);
-                // An empty frame needs no window, not even one that SETTINGS made
-                // negative (RFC 9113, section 6.9.1).
-                let spends = flow_controlled > 0;
-                if spends && left < 0 {
-                    return Err(overrun(from, StreamId::CONNECTION, -left));
-                }
-                half.stall.spent(left, &mut half.stalls, now);
-                let Some(slot) = streams.get_mut(&stream) else {
-                    return closed_or_idle(from, stream, *last_client_stream, "DATA")
-                        .map(|()| true);
-                };
-                if slot.closed[from] {
-                    return Err(after_end(from, stream, "DATA"));
-                }
-                slot.windows[from].spend(flow_controlled);
-                let left = slot.windows[from].available(half.allowed.initial_window.most);
-                if spends && left < 0 {
-                    return Err(overrun(from, stream, -left));
-                }
-                if !end_stream {
-                    slot.stalls[from].spent(left, &mut half.stalls, now);
-                }
-                tap.data(from, &mut slot.state, chunk, end_stream, now);
-                if end_stream {
-                    close(tap, streams, &mut half.stalls, from, stream, now);
-                }
-            }
-            Piece::HeaderBlock {
-                stream,
-                block,
-                end_stream,
-                promised,
-                ..
-            } => {
-                if promised.is_some() {
-                    // A pushed stream carries no call; its block carries table
-                    // state all the same.
-                    half.decoder
-                        .decode(block, |_| {})
-                        .map_err(|error| Offence::field_block(from, stream, &error))?;
-                    return Ok(true);
-                }
-                if from == Side::Client && stream > *last_client_stream {
-                    if stream.initiator() != Some(Side::Client) {
-                        return Err(Offence::new(
-                            from,
-                            ErrorCode::PROTOCOL_ERROR,
-                            stream,
-                            "RFC 9113 section 5.1.1",
-                            format!("opened stream {stream}, an even number"),
-                        ));
-                    }
-                    if streams.len() >= MAX_OPEN_STREAMS {
-                        return Err(Offence::new(
-                            from,
-                            ErrorCode::ENHANCE_YOUR_CALM,
-                            stream,
-                            "a bound of etcdtap",
-                            format!("holds more than {MAX_OPEN_STREAMS} streams open"),
-                        ));
-                    }
-                    *last_client_stream = stream;
-                    *opened += 1;
-                    streams.insert(
-                        stream,
-                        Slot {
-                            windows: Both::default(),
-                            stalls: Both::default(),
-                            closed: Both::default(),
-                            state: tap.opened(stream, now),
-                        },
-                    );
-                }
-                let Some(slot) = streams.get_mut(&stream) else {
-                    half.decoder
-                        .decode(block, |_| {})
-                        .map_err(|error| Offence::field_block(from, stream, &error))?;
-                    return closed_or_idle(from, stream, *last_client_stream, "HEADERS")
-                        .map(|()| true);
-                };
-                let state = &mut slot.state;
-                half.decoder
-                    .decode(block, |field| {
-                        tap.field(from, state, field.name, field.value);
-                    })
-                    .map_err(|error| Offence::field_block(from, stream, &error))?;
-                if slot.closed[from] {
-                    return Err(after_end(from, stream, "HEADERS"));
-                }
-                tap.headers(from, state, end_stream, now);
-                if end_stream {
-                    close(tap, streams, &mut half.stalls, from, stream, now);
-                }
-            }
-            Piece::RstStream { stream, code } => {
-                half.resets.count += 1;
-                half.resets.last = Some(code);
-                match streams.remove(&stream) {
-                    Some(mut slot) => {
-                        slot.stalls[from].over(&mut half.stalls, now);
-                        slot.stalls[from.peer()].over(&mut peer.stalls, now);
-                        tap.ended(slot.state, StreamEnd::Reset { by: from, code }, now);
-                    }
-                    None => closed_or_idle(from, stream, *last_client_stream, "RST_STREAM")?,
-                }
-            }
-            Piece::Settings(frame) if frame.is_ack() => acknowledged(half, peer),
-            Piece::Settings(frame) => {
-                let mut settings = half.announced.clone().unwrap_or_default();
-                for (id, value) in frame.iter() {
-                    settings.apply(id, value);
-                }
-                announced(settings, from, half, peer)?;
-            }
-            Piece::Ping { ack, payload } => {
-                if ack {
-                    peer.pings.acknowledged(payload, now);
-                } else {
-                    half.pings.sent(payload, now);
-                }
-            }
-            Piece::GoAway {
-                last_stream,
-                code,
-                debug,
-            } => {
-                half.goaway = Some(Goaway {
-                    last_stream,
-                    code,
-                    debug: String::from_utf8_lossy(debug).into(),
-                });
-            }
-            Piece::WindowUpdate { stream, increment } => {
-                // It credits what the other side may send.
-                let sender = from.peer();
-                if stream.is_connection() {
-                    peer.window
-                        .credit(increment, DEFAULT_INITIAL_WINDOW_SIZE)
-                        .map_err(|error| overflow(from, stream, &error))?;
-                    let left = peer.window.available(DEFAULT_INITIAL_WINDOW_SIZE);
-                    peer.stall.credited(left, &mut peer.stalls, now);
-                } else if let Some(slot) = streams.get_mut(&stream) {
-                    let initial = peer.allowed.initial_window;
-                    slot.windows[sender]
-                        .credit(increment, initial.least)
-                        .map_err(|error| overflow(from, stream, &error))?;
-                    let left = slot.windows[sender].available(initial.most);
-                    slot.stalls[sender].credited(left, &mut peer.stalls, now);
-                } else {
-                    closed_or_idle(from, stream, *last_client_stream, "WINDOW_UPDATE")?;
-                }
-            }
-            Piece::Preface | Piece::Priority { .. } | Piece::Unknown { .. } => {}
-        }
-        Ok(true)
+        client.stall.over(&mut client.stalls, now);
+        server.stall.over(&mut server.stalls, now);
     }
 }
 
 /// `half`'s sender acknowledged the oldest of the other side's SETTINGS. One too
 /// many means nothing and harms nothing.
-fn acknowledged(half: &mut Half, peer: &mut Half) {
+pub(super) fn acknowledged(half: &mut Half, peer: &mut Half) {
     if let Some(settings) = peer.unacknowledged.pop_front() {
         half.must_go_by(&settings, peer.unacknowledged.iter());
     }
     if peer.unacknowledged.is_empty() {
         peer.unacknowledged = VecDeque::new();
     }
-}
-
-/// `from`, whose half is `half`, announced `settings`.
-fn announced(
-    settings: Settings,
-    from: Side,
-    half: &mut Half,
-    peer: &mut Half,
-) -> Result<(), Offence> {
-    if half.unacknowledged.len() == MOST_UNACKNOWLEDGED {
-        return Err(Offence::new(
-            from,
-            ErrorCode::ENHANCE_YOUR_CALM,
-            StreamId::CONNECTION,
-            "a bound of etcdtap",
-            format!("sent more than {MOST_UNACKNOWLEDGED} SETTINGS without an acknowledgement"),
-        ));
-    }
-    peer.may_go_by(&settings);
-    half.announced = Some(settings.clone());
-    half.unacknowledged.push_back(settings);
-    Ok(())
-}
-
-/// `from` sent END_STREAM; when both have, the stream is over.
-fn close<T: Tap>(
-    tap: &mut T,
-    streams: &mut FxHashMap<StreamId, Slot<T::Stream>>,
-    stalls: &mut FlowStalls,
-    from: Side,
-    stream: StreamId,
-    now: Instant,
-) {
-    let Some(slot) = streams.get_mut(&stream) else {
-        return;
-    };
-    slot.closed[from] = true;
-    slot.stalls[from].over(stalls, now);
-    if slot.closed[from.peer()]
-        && let Some(slot) = streams.remove(&stream)
-    {
-        tap.ended(slot.state, StreamEnd::Complete, now);
-    }
-}
-
-/// A frame on a stream that is not open. Frames that cross a reset or an end
-/// are legal leftovers (RFC 9113, section 5.1, "closed"); on a stream that
-/// nobody has opened they are not ("idle").
-fn closed_or_idle(
-    from: Side,
-    stream: StreamId,
-    last_client_stream: StreamId,
-    frame: &str,
-) -> Result<(), Offence> {
-    // Pushed streams (even numbers) are not followed.
-    if stream.initiator() == Some(Side::Server) || stream <= last_client_stream {
-        return Ok(());
-    }
-    Err(Offence::new(
-        from,
-        ErrorCode::PROTOCOL_ERROR,
-        stream,
-        "RFC 9113 section 5.1",
-        format!("sent {frame} on stream {stream}, which nobody has opened"),
-    ))
-}
-
-fn after_end(from: Side, stream: StreamId, frame: &str) -> Offence {
-    Offence::new(
-        from,
-        ErrorCode::STREAM_CLOSED,
-        stream,
-        "RFC 9113 section 5.1",
-        format!("sent {frame} on stream {stream} after END_STREAM"),
-    )
-}
-
-fn overrun(from: Side, stream: StreamId, by: i64) -> Offence {
-    let place = if stream.is_connection() {
-        "the connection's window".to_owned()
-    } else {
-        format!("the window of stream {stream}")
-    };
-    Offence::new(
-        from,
-        ErrorCode::FLOW_CONTROL_ERROR,
-        stream,
-        "RFC 9113 section 6.9.1",
-        format!("sent {by} bytes more DATA than {place} allowed"),
-    )
-}
-
-fn overflow(from: Side, stream: StreamId, error: &crate::http2::Overflow) -> Offence {
-    Offence::new(
-        from,
-        ErrorCode::FLOW_CONTROL_ERROR,
-        stream,
-        "RFC 9113 section 6.9.1",
-        format!("sent a WINDOW_UPDATE on stream {stream} that {error}"),
-    )
 }

@@ -1,13 +1,17 @@
 //! One direction of a connection: what its sender is allowed, and what it did.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
+use super::order::HeaderField;
+use super::outbox::Outbox;
 use super::pings::Pings;
+use super::recode::{Frame, Recoder};
 use super::stalls::{FlowStalls, Stall};
 use crate::http2::hpack::Decoder;
 use crate::http2::{
     DEFAULT_HEADER_TABLE_SIZE, DEFAULT_INITIAL_WINDOW_SIZE, DEFAULT_MAX_FRAME_SIZE, Deframer,
-    ErrorCode, Settings, Side, StreamId, Window,
+    ErrorCode, Settings, Side, StreamId, Window, frame_encoder,
 };
 
 /// One direction of a connection, named by its sender.
@@ -28,6 +32,42 @@ pub(super) struct Half {
     pub pings: Pings,
     pub resets: Resets,
     pub goaway: Option<Goaway>,
+    /// What leaves towards the receiver.
+    pub out: Outbox,
+    /// Frames leave one by one; otherwise bytes do, as they come.
+    pub framed: bool,
+    /// How far the input at hand has been dealt with, where frames leave one by
+    /// one.
+    pub at: usize,
+    /// Bytes of a frame of an unknown type that are still to pass.
+    pub skip: usize,
+    /// The beginning of a frame, or of a header block, that is not whole.
+    pub carry: Vec<u8>,
+    /// How the DATA frame at hand passes.
+    pub passing: Passing,
+    /// Flow-controlled bytes of the frame that waits in `carry`.
+    pub careful_bytes: u32,
+    /// The sender's window less the receiver's: what the sender may send on the
+    /// connection beyond what the receiver has room for. Credit closes a
+    /// negative one at once.
+    pub ahead: i64,
+    pub recoder: Recoder,
+    /// Streams that wait for the connection's window, in the order of waiting.
+    pub blocked: VecDeque<StreamId>,
+}
+
+/// How a DATA frame passes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Passing {
+    /// In pieces, as it came.
+    #[default]
+    AsCame,
+    /// Whole, or not at all.
+    Careful,
+    /// Its content is framed again when it may pass.
+    Held,
+    /// It is swallowed.
+    Not,
 }
 
 /// RST_STREAM frames of one side: how many, and the last code.
@@ -119,6 +159,123 @@ impl Half {
             pings: Pings::default(),
             resets: Resets::default(),
             goaway: None,
+            out: Outbox::default(),
+            framed: false,
+            at: 0,
+            skip: 0,
+            carry: Vec::new(),
+            passing: Passing::AsCame,
+            careful_bytes: 0,
+            ahead: 0,
+            recoder: Recoder::default(),
+            blocked: VecDeque::new(),
+        }
+    }
+
+    /// What the receiver has room for on the connection.
+    pub fn room(&self) -> i64 {
+        self.window.available(DEFAULT_INITIAL_WINDOW_SIZE) - self.ahead
+    }
+
+    /// The frame or block that the input has reached the end of passes as it
+    /// came.
+    pub fn pass_unit(&mut self, unit: Range<usize>) {
+        self.at = unit.end;
+        self.out.pass_carried(&mut self.carry);
+        self.out.pass(unit);
+    }
+
+    /// The same, unless it has passed already.
+    pub fn pass_if_framed(&mut self, unit: Range<usize>) {
+        if self.framed {
+            self.pass_unit(unit);
+        }
+    }
+
+    /// A part of a DATA frame passes as it came.
+    pub fn pass_part(&mut self, unit: Range<usize>, frame_end: bool) {
+        self.pass_unit(unit);
+        self.out.set_mid_frame(!frame_end);
+    }
+
+    /// What the input has reached the end of does not pass; credit for
+    /// `flow_controlled` bytes is due.
+    pub fn swallow(&mut self, unit: Range<usize>, flow_controlled: u32) {
+        self.at = unit.end;
+        self.carry.clear();
+        self.ahead -= i64::from(flow_controlled);
+    }
+
+    /// A header block passes: as it came, or written anew of its `fields`.
+    pub fn pass_block(
+        &mut self,
+        unit: Range<usize>,
+        stream: StreamId,
+        fields: &[HeaderField],
+        frame: Frame,
+    ) {
+        if !self.recoder.is_stateless() {
+            return self.pass_unit(unit);
+        }
+        self.swallow(unit, 0);
+        self.write_block(stream, fields, frame);
+    }
+
+    /// Writes a header block of our own.
+    pub fn write_block(&mut self, stream: StreamId, fields: &[HeaderField], frame: Frame) {
+        let owed = self.decoder.owed_reduction();
+        let most = self.allowed.max_frame_size.least;
+        self.recoder
+            .write(self.out.own(), stream, fields, frame, owed, most);
+    }
+
+    /// A header block does not pass.
+    pub fn swallow_block(&mut self, unit: Range<usize>, table_changed: bool) {
+        self.swallow(unit, 0);
+        if table_changed {
+            self.recoder.lose_table();
+        }
+    }
+
+    /// Of a credit of `increment` bytes the other side is given so many.
+    pub fn pass_credit(
+        &mut self,
+        unit: Range<usize>,
+        stream: StreamId,
+        increment: u32,
+        given: u32,
+    ) {
+        if !self.framed {
+            return;
+        }
+        if given == increment {
+            return self.pass_unit(unit);
+        }
+        self.swallow(unit, 0);
+        if given > 0 {
+            frame_encoder::window_update(self.out.own(), stream, given);
+        }
+    }
+
+    /// Passes what the input holds of a frame that passes in any case.
+    pub fn pass_skipped(&mut self, input: usize) {
+        if self.skip == 0 || !self.framed {
+            return;
+        }
+        let n = self.skip.min(input - self.at);
+        self.out.pass(self.at..self.at + n);
+        self.at += n;
+        self.skip -= n;
+        if self.skip == 0 {
+            self.out.set_mid_frame(false);
+        }
+    }
+
+    /// The input is used up: what began in it is kept until it is whole.
+    pub fn keep_the_rest(&mut self, bytes: &[u8]) {
+        if self.framed {
+            self.carry.extend_from_slice(&bytes[self.at..]);
+            self.at = bytes.len();
         }
     }
 

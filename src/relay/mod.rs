@@ -1,18 +1,39 @@
-//! One connection's two halves: what passes, what was seen of it, and (one day)
-//! what is held, dropped or added. Sans-io: bytes and `now` go in.
+//! One connection's two halves: what passes, what was seen of it, and what is
+//! held, dropped or added. Sans-io: bytes and `now` go in.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `connection` | the whole: bytes in, bytes out, its end |
+//! | `follow` | one frame: what it changes, what of it passes |
+//! | `interfere` | orders carried out, what was held let go, credit settled |
+//! | `half`, `stream` | what is kept of a direction, and of a stream |
+//! | `outbox` | what leaves in a direction |
+//! | `recode` | header blocks of our own making |
+//! | `keepalive` | PINGs that etcd would punish |
+//! | `order`, `tap` | what the layer above may ask, and what it is shown |
 
 mod connection;
+mod follow;
 mod half;
+mod held;
+mod interfere;
+mod keepalive;
+mod order;
+mod outbox;
 mod peers;
 mod pings;
+mod recode;
 mod stalls;
+mod stream;
 mod tap;
 mod transmit;
 
 pub use connection::{Connection, MAX_OPEN_STREAMS, SideReport};
 pub use half::{Goaway, Resets};
+pub use held::{DEFAULT_HELD_IN_ALL, DEFAULT_HELD_PER_CONNECTION, HoldBudget};
+pub use order::{Finish, Gate, HeaderField, Order};
 pub use peers::{ConnectionId, Peers, TlsSeen};
 pub use pings::RoundTrips;
 pub use stalls::FlowStalls;
-pub use tap::{StreamEnd, Tap};
+pub use tap::{Data, StreamEnd, Tap};
 pub use transmit::{EndOfBytes, Transmit};

@@ -37,6 +37,17 @@ impl Pings {
         self.waiting.push_back((payload, now));
     }
 
+    /// The PING that was sent last did not pass.
+    pub fn forget(&mut self, payload: [u8; 8]) {
+        if self
+            .waiting
+            .back()
+            .is_some_and(|(sent, _)| *sent == payload)
+        {
+            self.waiting.pop_back();
+        }
+    }
+
     /// The other side's acknowledgement passed. grpc-go's bandwidth PINGs all
     /// look alike, so the oldest of that payload is meant.
     pub fn acknowledged(&mut self, payload: [u8; 8], now: Instant) {

@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
+use super::order::Order;
 use crate::http2::{ErrorCode, Offence, Side, StreamId};
 
-/// Watches the streams of one connection. The relay keeps one value of
-/// [`Tap::Stream`] for each open stream and hands it in with everything that
-/// happens there; all of it is called before the bytes concerned are given out
-/// again.
+/// Watches the streams of one connection, and may interfere with them. The
+/// relay keeps one value of [`Tap::Stream`] for each open stream and hands it in
+/// with everything that happens there; all of it is called before the bytes
+/// concerned are given out again. What is to be done to the stream goes into
+/// `orders`.
 pub trait Tap {
     /// What is kept of an open stream.
     type Stream;
@@ -20,18 +22,27 @@ pub trait Tap {
 
     /// The header block is whole: a request's or response's head, or trailers.
     /// With `end_stream` it was the last that `from` sends on this stream.
-    fn headers(&mut self, from: Side, stream: &mut Self::Stream, end_stream: bool, now: Instant);
-
-    /// A part of the stream's content, without padding, as it lies in the input.
-    /// It may be empty; with `end_stream` it is the last that `from` sends.
-    fn data(
+    fn headers(
         &mut self,
         from: Side,
         stream: &mut Self::Stream,
-        chunk: &[u8],
         end_stream: bool,
+        orders: &mut Vec<Order>,
         now: Instant,
     );
+
+    /// A part of the stream's content, without padding, as it lies in the input.
+    fn data(&mut self, stream: &mut Self::Stream, data: Data<'_>, orders: &mut Vec<Order>);
+
+    /// What `from` sent on a stream that was touched has been given to the other
+    /// side, END_STREAM included.
+    fn passed(&mut self, from: Side, stream: &mut Self::Stream, now: Instant);
+
+    /// More was held of the connection than may be; this stream was let go.
+    fn let_go(&mut self, stream: &mut Self::Stream);
+
+    /// The time that was asked for has come, or the rules have changed.
+    fn nudged(&mut self, stream: &mut Self::Stream, orders: &mut Vec<Order>, now: Instant);
 
     /// The stream is over; nothing of it will be shown any more.
     fn ended(&mut self, stream: Self::Stream, how: StreamEnd, now: Instant);
@@ -39,6 +50,21 @@ pub trait Tap {
     /// The relay can no longer follow the connection. Every open stream was
     /// ended before.
     fn stopped(&mut self, offence: Offence, now: Instant);
+}
+
+/// A part of a stream's content.
+#[derive(Debug, Clone, Copy)]
+pub struct Data<'a> {
+    /// Who sent it.
+    pub from: Side,
+    /// The bytes. They may be none.
+    pub chunk: &'a [u8],
+    /// Bytes of content that came before them on this stream.
+    pub offset: u64,
+    /// It is the last that the sender sends on this stream.
+    pub end_stream: bool,
+    /// When it came.
+    pub now: Instant,
 }
 
 /// How a stream came to its end.

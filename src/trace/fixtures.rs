@@ -272,6 +272,8 @@ pub(super) fn ended(time: Time, peers: Arc<Peers>) -> Box<ConnectionEnded> {
             },
         },
         by: Some(Side::Client),
+        interposed: false,
+        pings_answered: 0,
     })
 }
 

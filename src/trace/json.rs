@@ -34,6 +34,8 @@ macro_rules! name {
     };
 }
 
+mod faults;
+
 /// Writes the log as JSON.
 #[derive(Debug)]
 pub(super) struct Json {
@@ -110,6 +112,7 @@ impl Lines for Json {
         }
         line.some_text(name!("message"), call.status.message.as_deref());
         line.ending(call.status.ending);
+        line.faults(&call.faults);
         line.number(
             name!("duration_us"),
             micros_between(call.started, call.ended),
@@ -268,6 +271,7 @@ impl Lines for Json {
             micros_between(ended.opened, ended.ended),
         );
         line.number(name!("streams"), ended.streams);
+        line.interposed(ended);
         for side in [Side::Client, Side::Server] {
             line.side(ended, side);
         }

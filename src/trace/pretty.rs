@@ -160,6 +160,9 @@ impl Lines for Pretty {
         row.put_right(style, &duration(took), self.took_end());
         self.bytes(&mut row, Some(call.sent.bytes), Some(call.received.bytes));
         let mut notes = Notes::after(&mut row);
+        for hit in &call.faults {
+            notes.put(WARNING, &shown(&format!("fault {}: {}", hit.name, hit.did)));
+        }
         status_notes(call, &mut notes);
         answer_notes(call, operation, &mut notes);
         if let Some(header) = call.header {

@@ -95,6 +95,7 @@ fn run(connection: &Connection, number: u64, cut: Cut, seen: &mut Seen) {
                 }
             }
             assert_eq!(out, chunk, "bytes out equal bytes in");
+            assert_eq!(session.poll_transmit(segment.side.peer()), None);
             while let Some(event) = session.poll_event() {
                 count(event, seen);
             }

@@ -6,4 +6,5 @@ mod captures;
 mod live;
 mod log;
 mod pcap;
+mod referee;
 mod session;

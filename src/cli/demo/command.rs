@@ -210,6 +210,8 @@ fn before(upstream: Upstream) -> ProxyConfig {
         drain: DRAIN,
         reload_every: ProxyConfig::RELOAD_EVERY,
         session: Arc::new(SessionOptions::default()),
+        judges: None,
+        rules_changed: crate::net::Alarm::default(),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::cli::{Failure, io_reason};
 use crate::etcd::SessionOptions;
 use crate::etcd::dictionary::Dictionary;
 use crate::kube::key::KeySpace;
-use crate::net::{Proxy, ProxyConfig, Route, Served, Shutdown, signals};
+use crate::net::{Alarm, Proxy, ProxyConfig, Route, Served, Shutdown, signals};
 use crate::trace::{Filter, Finished, Handle, Options};
 
 /// How long tasks that outlived the proxy may take to notice.
@@ -180,7 +180,10 @@ fn config(args: &ProxyArgs) -> Result<ProxyConfig, Failure> {
                 None => Dictionary::built_in(),
                 Some(path) => dictionary(path)?,
             },
+            ..SessionOptions::default()
         }),
+        judges: None,
+        rules_changed: Alarm::default(),
     })
 }
 

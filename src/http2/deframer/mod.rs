@@ -99,7 +99,7 @@ struct OpenBlock {
     stream: StreamId,
     end_stream: bool,
     promised: Option<StreamId>,
-    priority: bool,
+    priority: Option<(u32, u8)>,
     /// Payload bytes of all its frames.
     length: u32,
     empty_frames: u32,
@@ -434,7 +434,7 @@ impl Deframer {
             end_stream: header.kind == FrameType::HEADERS
                 && header.flags.contains(Flags::END_STREAM),
             promised: None,
-            priority: false,
+            priority: None,
             length: 0,
             empty_frames: 0,
         });

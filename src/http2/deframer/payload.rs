@@ -132,8 +132,10 @@ pub(super) fn fields(
             return Err(protocol_error(sender, header, section(kind), what));
         }
         block.promised = Some(promised);
-    } else {
-        block.priority = flags.contains(Flags::PRIORITY);
+    } else if flags.contains(Flags::PRIORITY) {
+        let at = usize::from(flags.contains(Flags::PADDED));
+        let weight = payload.get(at + 4).copied().unwrap_or_default();
+        block.priority = Some((u32_at(payload, at), weight));
     }
     Ok(start..payload.len() - usize::from(padding))
 }

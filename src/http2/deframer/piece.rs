@@ -38,8 +38,8 @@ pub enum Piece<'a> {
         end_stream: bool,
         /// PUSH_PROMISE: the stream the block announces.
         promised: Option<StreamId>,
-        /// The obsolete priority fields were there.
-        priority: bool,
+        /// The obsolete priority fields: dependency with its exclusive bit, weight.
+        priority: Option<(u32, u8)>,
     },
     /// An obsolete priority signal (RFC 9113, section 6.3).
     Priority {

@@ -28,7 +28,7 @@ enum Fact {
         block: Vec<u8>,
         end_stream: bool,
         promised: Option<u32>,
-        priority: bool,
+        priority: Option<(u32, u8)>,
     },
     Priority(u32),
     Reset(u32, ErrorCode),

@@ -92,6 +92,13 @@ impl Decoder {
         }
     }
 
+    /// The size update that the next block has to begin with, so that the table
+    /// is at most so large: the receiver has reduced what it allows (RFC 7541,
+    /// section 4.2).
+    pub fn owed_reduction(&self) -> Option<u32> {
+        self.owed_reduction
+    }
+
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
         self.table.memory() + self.scratch.capacity()

@@ -38,6 +38,8 @@ pub(super) fn to(upstream: &str) -> ProxyConfig {
         drain: Duration::from_millis(300),
         reload_every: Duration::from_millis(50),
         session: Arc::new(SessionOptions::default()),
+        judges: None,
+        rules_changed: crate::net::Alarm::default(),
     }
 }
 

@@ -177,8 +177,8 @@ fn a_fault_of_our_own_costs_the_reading_and_not_a_byte() {
     script
         .session
         .handle_bytes(Side::Client, &[0; 5], script.now);
-    script.session.give_up(Side::Client, script.now);
-    script.session.give_up(Side::Client, script.now);
+    script.session.give_up(Side::Client, 5, script.now);
+    script.session.give_up(Side::Client, 5, script.now);
     assert_eq!(
         script.session.poll_transmit(Side::Client),
         Some(Transmit::AsCame(0..5))

@@ -99,10 +99,14 @@ impl Script {
     pub fn send(&mut self, from: Side, bytes: &[u8]) {
         self.session.handle_bytes(from, bytes, self.now);
         let mut out = Vec::new();
-        while let Some(Transmit::AsCame(range)) = self.session.poll_transmit(from) {
-            out.extend_from_slice(&bytes[range]);
+        while let Some(transmit) = self.session.poll_transmit(from) {
+            match transmit {
+                Transmit::AsCame(range) => out.extend_from_slice(&bytes[range]),
+                Transmit::Own(own) => panic!("nothing was armed, and yet {own:?}"),
+            }
         }
         assert_eq!(out, bytes, "bytes out equal bytes in");
+        assert_eq!(self.session.poll_transmit(from.peer()), None);
         self.collect();
     }
 

@@ -75,7 +75,9 @@ impl Sent {
                     block: block.clone(),
                     end_stream: *end_stream && promised.is_none(),
                     promised: *promised,
-                    priority: *priority && promised.is_none(),
+                    priority: priority
+                        .then_some((0x8000_0001, 16))
+                        .filter(|_| promised.is_none()),
                 }
             }
             Sent::Priority(on) => {

@@ -1,0 +1,574 @@
+//! A verdict carried out: what a judged call goes through, from the end of its
+//! request to the end of its response.
+//!
+//! Everything that happens to the call, and every timer, leads to one
+//! [`Course::step`], which looks at how things stand and says how far either
+//! direction may pass from now on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::call::Ending;
+use super::verdict::{
+    Close, Delays, FaultId, Hit, Loss, Pace, Portion, Refusal, RequestFate, ResponseFate, Sees,
+    Verdict,
+};
+use crate::grpc::{Code, PREFIX_LEN, percent_encode};
+use crate::http2::{ErrorCode, Side};
+use crate::relay::{Finish, Gate, HeaderField, Order};
+
+/// How long the client's own request waits for its double.
+const DOUBLE_WITHIN: Duration = Duration::from_secs(10);
+
+/// A judged call on its way.
+#[derive(Debug)]
+pub(super) struct Course {
+    verdict: Verdict,
+    stage: Stage,
+    /// The request's first message ends here, in bytes of content.
+    request_end: u64,
+    requests: Spacing,
+    responses: Spacing,
+    pace: Option<Paced>,
+    /// When the response's first frame came.
+    head: Option<Instant>,
+    /// When etcd ended the response.
+    ended: Option<Instant>,
+    /// Bytes of the response's content.
+    seen: u64,
+    /// Where the response is to be cut.
+    cut: Option<u64>,
+    /// Faults were taken away, or more was held than may be.
+    lifted: bool,
+    /// The client has got what it gets.
+    over: bool,
+    gates: [Gate; 2],
+    /// The timer that was asked for last.
+    timer: Option<Instant>,
+}
+
+/// How far the request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its end is held until then.
+    Delayed(Instant),
+    /// Its end is held for good.
+    Hung,
+    /// Its end is held until its double was executed, or then.
+    Waiting(Instant),
+    /// It passes.
+    Passed,
+    /// etcd does not get it.
+    Stopped,
+}
+
+/// What a step came to, besides orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Nothing that anybody else need know.
+    None,
+    /// The client has been told the end, which is not etcd's.
+    Over(Ending, Option<Refusal>),
+}
+
+/// Errands that a step asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Nothing,
+    /// Execute the request a second time.
+    Double,
+}
+
+impl Course {
+    /// Begins to carry out `verdict`, now that the request's first message has
+    /// come: it ends at `request_end`.
+    pub fn new(verdict: Verdict, request_end: u64, now: Instant) -> Course {
+        Course {
+            stage: Stage::Delayed(now + verdict.request_delay),
+            request_end,
+            requests: Spacing::default(),
+            responses: Spacing::default(),
+            pace: verdict.pace.clone().map(Paced::new),
+            head: None,
+            ended: None,
+            seen: 0,
+            cut: None,
+            lifted: false,
+            over: false,
+            // As the suspicion left it.
+            gates: [held_end(request_end), Gate::Open],
+            timer: None,
+            verdict,
+        }
+    }
+
+    /// What struck.
+    pub fn hits(&self) -> &[Hit] {
+        &self.verdict.hits
+    }
+
+    /// Which faults take part.
+    pub fn faults(&self) -> impl Iterator<Item = FaultId> + '_ {
+        self.verdict.hits.iter().map(|hit| hit.fault)
+    }
+
+    /// The response's first frame came.
+    pub fn answered(&mut self, now: Instant) {
+        self.head.get_or_insert(now);
+    }
+
+    /// etcd ended the response.
+    pub fn ended(&mut self, now: Instant) {
+        self.ended.get_or_insert(now);
+    }
+
+    /// Content of the response came, up to `seen`.
+    pub fn content(&mut self, seen: u64) {
+        self.seen = seen;
+    }
+
+    /// A message of `from`'s begins at `start`: its prefix says `length`.
+    pub fn message(&mut self, from: Side, start: u64, length: u32, now: Instant) {
+        let end = start + PREFIX_LEN as u64 + u64::from(length);
+        let (spacing, delays) = match from {
+            Side::Client => (&mut self.requests, &mut self.verdict.request_messages),
+            Side::Server => (&mut self.responses, &mut self.verdict.response_messages),
+        };
+        if let Some(delays) = delays {
+            spacing.push(start, end, delays.as_mut(), now);
+        }
+        if from == Side::Server && self.cut.is_none() {
+            let whole = end - start;
+            self.cut = match &self.verdict.response {
+                ResponseFate::ResetInMessage(_, portion) | ResponseFate::CutShort(portion, _) => {
+                    Some(start + portion_of(*portion, whole))
+                }
+                _ => None,
+            };
+        }
+    }
+
+    /// The request's double was executed, or could not be.
+    pub fn doubled(&mut self) {
+        if let Stage::Waiting(_) = self.stage {
+            self.stage = Stage::Passed;
+        }
+    }
+
+    /// Lets go all that is held. What was swallowed cannot be given back: the
+    /// client of a lost reply is reset.
+    pub fn lift(&mut self) {
+        self.lifted = true;
+    }
+
+    /// Notes on the log line what became of the fault's doing.
+    pub fn note(&mut self, what: &str) {
+        for hit in &mut self.verdict.hits {
+            hit.did = format!("{}; {what}", hit.did).into();
+        }
+    }
+
+    /// Whether the request is to be executed twice.
+    pub fn doubles(&self) -> bool {
+        matches!(self.verdict.request, RequestFate::Duplicate(_))
+    }
+
+    /// Looks at how things stand: orders what follows from it.
+    pub fn step(&mut self, orders: &mut Vec<Order>, now: Instant) -> (Outcome, Wanted) {
+        if self.over {
+            return (Outcome::None, Wanted::Nothing);
+        }
+        let mut wanted = Wanted::Nothing;
+        let outcome = self
+            .step_request(orders, &mut wanted, now)
+            .or_else(|| self.step_response(orders, &mut wanted, now));
+        if outcome.is_some() {
+            self.over = true;
+        } else {
+            let (request, response) = (self.request_gate(), self.response_gate(now));
+            self.set_gate(Side::Client, request, orders);
+            self.set_gate(Side::Server, response, orders);
+        }
+        (outcome.unwrap_or(Outcome::None), wanted)
+    }
+
+    /// When to step again, if that is not what was said last.
+    pub fn poll_timer(&mut self, now: Instant) -> Option<Instant> {
+        let due = self.due(now);
+        if self.over || due == self.timer {
+            return None;
+        }
+        self.timer = due;
+        due
+    }
+
+    fn step_request(
+        &mut self,
+        orders: &mut Vec<Order>,
+        wanted: &mut Wanted,
+        now: Instant,
+    ) -> Option<Outcome> {
+        match self.stage {
+            Stage::Delayed(until) if now >= until || self.lifted => {}
+            Stage::Hung if self.lifted || self.is_past(now) => {
+                self.stage = Stage::Passed;
+                self.note("let go");
+                return None;
+            }
+            Stage::Waiting(until) if self.lifted || now >= until => {
+                self.stage = Stage::Passed;
+                self.note("did not wait for the second execution");
+                return None;
+            }
+            _ => return None,
+        }
+        if self.lifted {
+            self.stage = Stage::Passed;
+            return None;
+        }
+        match &self.verdict.request {
+            RequestFate::Pass | RequestFate::Duplicate(Sees::First) => self.stage = Stage::Passed,
+            RequestFate::Hang => self.stage = Stage::Hung,
+            RequestFate::Duplicate(Sees::Second) => {
+                self.stage = Stage::Waiting(now + DOUBLE_WITHIN);
+                *wanted = Wanted::Double;
+            }
+            RequestFate::Refuse(refusal) => {
+                let refusal = refusal.clone();
+                self.stop(orders);
+                orders.push(Order::Finish(Side::Server, trailers(&refusal)));
+                return Some(Outcome::Over(Ending::Injected, Some(refusal)));
+            }
+            RequestFate::Reset(code) => {
+                let code = *code;
+                self.stop(orders);
+                orders.push(Order::Reset(Side::Client, code));
+                return Some(Outcome::Over(Ending::InjectedReset { code }, None));
+            }
+        }
+        None
+    }
+
+    /// etcd does not get the request.
+    fn stop(&mut self, orders: &mut Vec<Order>) {
+        self.stage = Stage::Stopped;
+        self.set_gate(Side::Client, Gate::Sink, orders);
+        orders.push(Order::Reset(Side::Server, ErrorCode::CANCEL));
+    }
+
+    fn step_response(
+        &mut self,
+        orders: &mut Vec<Order>,
+        wanted: &mut Wanted,
+        now: Instant,
+    ) -> Option<Outcome> {
+        if self.ended.is_some() && self.verdict.request == RequestFate::Duplicate(Sees::First) {
+            self.verdict.request = RequestFate::Pass;
+            *wanted = Wanted::Double;
+        }
+        let began = self
+            .head
+            .is_some_and(|head| now >= head + self.verdict.response_delay);
+        let limit = self.spaced().min(self.paced(now));
+        match &self.verdict.response {
+            ResponseFate::Pass | ResponseFate::WithholdTrailers => None,
+            ResponseFate::Lose(loss) => {
+                let loss = loss.clone();
+                self.lose(loss, orders, now)
+            }
+            // What has passed by now has passed.
+            _ if self.lifted => None,
+            ResponseFate::ResetAfterHead(code) if began => {
+                let code = *code;
+                self.set_gate(Side::Server, Gate::Until(0), orders);
+                Some(self.break_off(Finish::Reset(code), orders))
+            }
+            ResponseFate::ResetInMessage(code, _) if began => {
+                let (code, cut) = (*code, self.cut?);
+                if self.seen < cut || limit < cut {
+                    return None;
+                }
+                self.set_gate(Side::Server, Gate::Until(cut), orders);
+                Some(self.break_off(Finish::Reset(code), orders))
+            }
+            ResponseFate::CutShort(_, close) if began => {
+                let (close, cut) = (*close, self.cut?);
+                if self.seen < cut || limit < cut {
+                    return None;
+                }
+                self.set_gate(Side::Server, Gate::Until(cut), orders);
+                let ok = Refusal {
+                    code: Code::OK,
+                    message: "".into(),
+                };
+                let how = match close {
+                    Close::Trailers => trailers(&ok),
+                    Close::EndStream => Finish::EndStream,
+                };
+                let told = (close == Close::Trailers).then_some(ok);
+                let Outcome::Over(ending, _) = self.break_off(how, orders) else {
+                    return None;
+                };
+                Some(Outcome::Over(ending, told))
+            }
+            ResponseFate::ResetAfterHead(_)
+            | ResponseFate::ResetInMessage(..)
+            | ResponseFate::CutShort(..) => None,
+        }
+    }
+
+    /// The reply is swallowed; the client is told what the fault tells.
+    fn lose(&mut self, loss: Loss, orders: &mut Vec<Order>, now: Instant) -> Option<Outcome> {
+        let whole = self
+            .ended
+            .is_some_and(|at| now >= at + self.verdict.response_delay);
+        if self.lifted || self.is_past(now) {
+            // Of a reply that has not begun nothing is lost yet.
+            self.head?;
+            return Some(self.reset(ErrorCode::CANCEL, orders));
+        }
+        if !whole {
+            return None;
+        }
+        match loss {
+            Loss::Silence => None,
+            Loss::Reset(code) => Some(self.reset(code, orders)),
+            Loss::Refuse(refusal) => {
+                self.set_gate(Side::Server, Gate::Sink, orders);
+                orders.push(Order::Finish(Side::Server, trailers(&refusal)));
+                Some(Outcome::Over(Ending::Injected, Some(refusal)))
+            }
+        }
+    }
+
+    fn reset(&mut self, code: ErrorCode, orders: &mut Vec<Order>) -> Outcome {
+        orders.push(Order::Reset(Side::Client, code));
+        orders.push(Order::Reset(Side::Server, ErrorCode::CANCEL));
+        Outcome::Over(Ending::InjectedReset { code }, None)
+    }
+
+    /// Ends the response early. etcd, which may still be sending, is told that
+    /// nobody wants the rest.
+    fn break_off(&mut self, how: Finish, orders: &mut Vec<Order>) -> Outcome {
+        let ending = match how {
+            Finish::Reset(code) => Ending::InjectedReset { code },
+            Finish::Trailers(_) | Finish::EndStream => Ending::Injected,
+        };
+        orders.push(Order::Finish(Side::Server, how));
+        orders.push(Order::Reset(Side::Server, ErrorCode::CANCEL));
+        Outcome::Over(ending, None)
+    }
+
+    fn set_gate(&mut self, side: Side, gate: Gate, orders: &mut Vec<Order>) {
+        let known = &mut self.gates[usize::from(side == Side::Server)];
+        if *known != gate {
+            *known = gate;
+            orders.push(Order::Gate(side, gate));
+        }
+    }
+
+    fn request_gate(&self) -> Gate {
+        match self.stage {
+            Stage::Delayed(_) | Stage::Hung | Stage::Waiting(_) => held_end(self.request_end),
+            Stage::Passed => match self.requests.limit() {
+                _ if self.lifted => Gate::Open,
+                u64::MAX => Gate::Open,
+                limit => Gate::Until(limit),
+            },
+            Stage::Stopped => Gate::Sink,
+        }
+    }
+
+    fn response_gate(&self, now: Instant) -> Gate {
+        let verdict = &self.verdict;
+        let loses = matches!(verdict.response, ResponseFate::Lose(_));
+        if loses && !(self.lifted && self.head.is_none()) {
+            return Gate::Sink;
+        }
+        if self.lifted {
+            return Gate::Open;
+        }
+        let plain = verdict.response == ResponseFate::Pass
+            && verdict.response_delay == Duration::ZERO
+            && verdict.response_messages.is_none()
+            && self.pace.is_none();
+        // From the verdict on: nothing of an answer that is to wait may slip by.
+        match self.head {
+            _ if plain => return Gate::Open,
+            None => return Gate::Shut,
+            Some(head) if now < head + verdict.response_delay => return Gate::Shut,
+            Some(_) => {}
+        }
+        let mut limit = self.spaced();
+        if let Some(paced) = &self.pace {
+            limit = limit.min(paced.limit(self.seen));
+        }
+        let cuts = matches!(
+            verdict.response,
+            ResponseFate::ResetInMessage(..) | ResponseFate::CutShort(..)
+        );
+        // A response that ended without a message cannot be cut in one.
+        if cuts && !(self.cut.is_none() && self.ended.is_some()) {
+            limit = limit.min(self.cut.unwrap_or(0));
+        }
+        if verdict.response == ResponseFate::WithholdTrailers && !self.is_past(now) {
+            limit = limit.min(u64::MAX - 1);
+        }
+        match limit {
+            u64::MAX => Gate::Open,
+            limit => Gate::Until(limit),
+        }
+    }
+
+    /// How far the delays between messages let the response pass.
+    fn spaced(&self) -> u64 {
+        self.responses.limit()
+    }
+
+    /// How far the pace does.
+    fn paced(&mut self, now: Instant) -> u64 {
+        self.responses.release(now);
+        self.requests.release(now);
+        let Some(paced) = &mut self.pace else {
+            return u64::MAX;
+        };
+        paced.advance(self.seen, now);
+        paced.limit(self.seen)
+    }
+
+    /// Whether what is held for good is to be let go.
+    fn is_past(&self, now: Instant) -> bool {
+        self.verdict.until.is_some_and(|until| now >= until)
+    }
+
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let verdict = &self.verdict;
+        let request = match self.stage {
+            Stage::Delayed(at) | Stage::Waiting(at) => Some(at),
+            Stage::Hung | Stage::Passed | Stage::Stopped => None,
+        };
+        let waits = self.stage == Stage::Hung
+            || verdict.response == ResponseFate::WithholdTrailers
+            || matches!(verdict.response, ResponseFate::Lose(Loss::Silence));
+        let until = verdict.until.filter(|_| waits);
+        let response = match &verdict.response {
+            ResponseFate::Lose(_) => self.ended,
+            _ => self.head,
+        };
+        let response = response.map(|at| at + verdict.response_delay);
+        let spaced = [self.requests.next(), self.responses.next()];
+        let paced = self.pace.as_ref().and_then(|paced| paced.next(self.seen));
+        [request, until, response, paced]
+            .into_iter()
+            .chain(spaced)
+            .flatten()
+            .filter(|at| *at > now)
+            .min()
+    }
+}
+
+/// All but the last byte of a message that ends at `end`: without it etcd does
+/// nothing.
+pub(super) fn held_end(end: u64) -> Gate {
+    Gate::Until(end.saturating_sub(1))
+}
+
+/// Messages of one direction that wait for their time, in order.
+#[derive(Debug, Default)]
+struct Spacing {
+    /// When each may pass, and where it begins.
+    waiting: VecDeque<(Instant, u64)>,
+    /// The last one's time: none overtakes another.
+    last: Option<Instant>,
+}
+
+impl Spacing {
+    fn push(&mut self, start: u64, _end: u64, delays: &mut dyn Delays, now: Instant) {
+        let at = now + delays.next();
+        let at = self.last.map_or(at, |last| last.max(at));
+        self.last = Some(at);
+        if at > now || !self.waiting.is_empty() {
+            self.waiting.push_back((at, start));
+        }
+    }
+
+    fn release(&mut self, now: Instant) {
+        while self.waiting.front().is_some_and(|(at, _)| *at <= now) {
+            self.waiting.pop_front();
+        }
+    }
+
+    fn limit(&self) -> u64 {
+        self.waiting.front().map_or(u64::MAX, |(_, start)| *start)
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.waiting.front().map(|(at, _)| *at)
+    }
+}
+
+/// Content that passes in portions.
+#[derive(Debug)]
+struct Paced {
+    pace: Arc<dyn Pace>,
+    /// So far it may pass.
+    to: u64,
+    /// When the next portion may.
+    next: Option<Instant>,
+}
+
+impl Paced {
+    fn new(pace: Arc<dyn Pace>) -> Paced {
+        Paced {
+            pace,
+            to: 0,
+            next: None,
+        }
+    }
+
+    fn advance(&mut self, seen: u64, now: Instant) {
+        while self.to < seen {
+            let portion = self.pace.portion().max(1).min(seen - self.to);
+            let at = *self
+                .next
+                .get_or_insert_with(|| self.pace.reserve(portion, now));
+            if at > now {
+                return;
+            }
+            self.to += portion;
+            self.next = None;
+        }
+    }
+
+    fn limit(&self, seen: u64) -> u64 {
+        match self.to < seen {
+            true => self.to,
+            false => u64::MAX,
+        }
+    }
+
+    fn next(&self, seen: u64) -> Option<Instant> {
+        self.next.filter(|_| self.to < seen)
+    }
+}
+
+/// How many bytes of a message of `whole` bytes pass: never all of them.
+fn portion_of(portion: Portion, whole: u64) -> u64 {
+    let bytes = match portion {
+        Portion::Bytes(bytes) => bytes,
+        Portion::Percent(percent) => whole.saturating_mul(u64::from(percent)) / 100,
+    };
+    bytes.min(whole.saturating_sub(1))
+}
+
+/// gRPC's trailers ("Responses" in gRPC over HTTP/2).
+fn trailers(refusal: &Refusal) -> Finish {
+    let code = refusal.code.0.to_string();
+    let mut fields = vec![HeaderField::new("grpc-status", code)];
+    if !refusal.message.is_empty() {
+        let message = percent_encode(&refusal.message);
+        fields.push(HeaderField::new("grpc-message", message));
+    }
+    Finish::Trailers(fields)
+}

@@ -1,0 +1,333 @@
+//! Calls before their judge: who is suspected, what is asked, and how the verdict
+//! takes its course.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Instant;
+
+use super::call::{Ending, Request};
+use super::course::{Course, Outcome, Wanted, held_end};
+use super::open_call::{Kind, OpenCall, Trial};
+use super::tracker::Tracker;
+use super::verdict::{Asked, Errand, Judge, MOST_KEPT, Refreshed, Suspicion};
+use crate::grpc::PREFIX_LEN;
+use crate::http2::{Side, StreamId};
+use crate::relay::{HeaderField, Order};
+
+/// A connection's judge, and what waits because of him.
+#[derive(Debug)]
+pub(super) struct Bench {
+    judge: Option<Box<dyn Judge>>,
+    refreshed: Refreshed,
+    /// When to look at which stream again. Some of it may be out of date, which
+    /// does no harm.
+    timers: BinaryHeap<Reverse<(Instant, StreamId)>>,
+    pub errands: VecDeque<Errand>,
+}
+
+impl Bench {
+    pub fn new(judge: Option<Box<dyn Judge>>) -> Bench {
+        Bench {
+            judge,
+            refreshed: Refreshed::default(),
+            timers: BinaryHeap::new(),
+            errands: VecDeque::new(),
+        }
+    }
+
+    /// Looks at the rules again.
+    pub fn refresh(&mut self, now: Instant) -> Refreshed {
+        if let Some(judge) = &mut self.judge {
+            self.refreshed = judge.refresh(now);
+        }
+        self.refreshed
+    }
+
+    /// Whether any call could be touched.
+    pub fn is_armed(&self) -> bool {
+        self.refreshed.armed
+    }
+
+    /// Whether requests may have to be asked a second time.
+    pub fn keeps(&self) -> bool {
+        self.refreshed.armed && self.refreshed.keeps
+    }
+
+    /// When a call has to be looked at again.
+    pub fn next(&self) -> Option<Instant> {
+        self.timers.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// A stream whose time has come.
+    pub fn due(&mut self, now: Instant) -> Option<StreamId> {
+        let Reverse((at, stream)) = *self.timers.peek()?;
+        if at > now {
+            return None;
+        }
+        self.timers.pop();
+        Some(stream)
+    }
+
+    /// More was held than may be, and this call was let go.
+    pub fn let_go(&mut self, call: &mut OpenCall) {
+        if let Some(Trial::Course { course, .. }) = call.trial.as_deref_mut() {
+            course.lift();
+            self.gave_up(course, "more was held than may be: let go");
+        }
+    }
+
+    fn gave_up(&mut self, course: &mut Course, why: &str) {
+        course.note(why);
+        if let Some(judge) = &mut self.judge {
+            for fault in course.faults() {
+                judge.gave_up(fault, why);
+            }
+        }
+    }
+}
+
+impl OpenCall {
+    /// Whether it is to be judged.
+    pub fn is_suspect(&self) -> bool {
+        matches!(self.trial.as_deref(), Some(Trial::Suspect { .. }))
+    }
+}
+
+/// Keeps a part of a suspect's message.
+pub(super) fn keep_body(call: &mut OpenCall, from: Side, body: &[u8]) {
+    if let Some(Trial::Suspect {
+        kept: Some(kept), ..
+    }) = call.trial.as_deref_mut()
+        && from == Side::Client
+        && kept.message.len() <= MOST_KEPT
+    {
+        kept.message.extend_from_slice(body);
+    }
+}
+
+impl Tracker {
+    /// The head of a request is known.
+    pub(super) fn suspect(
+        &mut self,
+        call: &mut OpenCall,
+        fields: Vec<HeaderField>,
+        end_stream: bool,
+        orders: &mut Vec<Order>,
+        now: Instant,
+    ) {
+        let Some(judge) = &mut self.bench.judge else {
+            return;
+        };
+        let asked = Asked {
+            peers: &self.peers,
+            stream: call.id,
+            user_agent: call.user_agent.as_deref(),
+            method: call.method,
+            name: &call.name,
+            request: &Request::Unread,
+            request_bytes: 0,
+        };
+        let suspicion = judge.suspects(&asked, now);
+        if suspicion == Suspicion::None {
+            return;
+        }
+        let kept = (suspicion == Suspicion::JudgeAndKeep).then(|| Errand {
+            stream: call.id,
+            fields,
+            message: Vec::new(),
+        });
+        call.trial = Some(Box::new(Trial::Suspect {
+            kept,
+            request_end: 0,
+        }));
+        orders.push(Order::Careful(Side::Client));
+        if end_stream {
+            self.judge(call, orders, now);
+        }
+    }
+
+    /// A message begins; its prefix ended at the content offset `at`.
+    pub(super) fn try_message(
+        &mut self,
+        call: &mut OpenCall,
+        from: Side,
+        at: u64,
+        (compressed, length): (bool, u32),
+        orders: &mut Vec<Order>,
+        now: Instant,
+    ) {
+        let start = at - PREFIX_LEN as u64;
+        match call.trial.as_deref_mut() {
+            Some(Trial::Suspect { kept, request_end }) if from == Side::Client => {
+                *request_end = at + u64::from(length);
+                orders.push(Order::Gate(Side::Client, held_end(*request_end)));
+                if let Some(kept) = kept {
+                    kept.message.push(u8::from(compressed));
+                    kept.message.extend(length.to_be_bytes());
+                }
+            }
+            Some(Trial::Course { course, .. }) => course.message(from, start, length, now),
+            _ => {}
+        }
+    }
+
+    /// Content came, up to `seen`; with `end_stream` it was the last.
+    pub(super) fn try_data(
+        &mut self,
+        call: &mut OpenCall,
+        from: Side,
+        seen: u64,
+        end_stream: bool,
+        orders: &mut Vec<Order>,
+        now: Instant,
+    ) {
+        if from == Side::Client {
+            if end_stream && call.is_suspect() {
+                self.judge(call, orders, now);
+            } else {
+                self.step(call, orders, now);
+            }
+            return;
+        }
+        if let Some(Trial::Course { course, .. }) = call.trial.as_deref_mut() {
+            course.content(seen);
+        }
+        self.try_response(call, end_stream.then_some(Ending::NoTrailers), orders, now);
+    }
+
+    /// A frame of the response came, and maybe etcd's end of it.
+    pub(super) fn try_response(
+        &mut self,
+        call: &mut OpenCall,
+        end: Option<Ending>,
+        orders: &mut Vec<Order>,
+        now: Instant,
+    ) {
+        match call.trial.as_deref_mut() {
+            Some(Trial::Course { course, ending, .. }) => {
+                course.answered(now);
+                if let Some(end) = end {
+                    course.ended(now);
+                    ending.get_or_insert(end);
+                }
+            }
+            // It answered before it knew the whole request.
+            _ => {
+                if let Some(end) = end {
+                    self.finish(call, end, now);
+                }
+                return;
+            }
+        }
+        self.step(call, orders, now);
+    }
+
+    /// The client has been given the end of the response.
+    pub(super) fn told_the_end(&mut self, call: &mut OpenCall, now: Instant) {
+        if let Some(Trial::Course { ending, .. }) = call.trial.as_deref_mut()
+            && let Some(ending) = ending.take()
+        {
+            self.finish(call, ending, now);
+        }
+    }
+
+    /// The first message is whole, or there is none.
+    pub(super) fn judge(&mut self, call: &mut OpenCall, orders: &mut Vec<Order>, now: Instant) {
+        let Some(trial) = call.trial.take() else {
+            return;
+        };
+        let Trial::Suspect { kept, request_end } = *trial else {
+            call.trial = Some(trial);
+            return;
+        };
+        let Some(judge) = &mut self.bench.judge else {
+            return;
+        };
+        let watch;
+        let request = match &call.kind {
+            Kind::Watch(watches) => {
+                watch = watches.last_asked();
+                &watch
+            }
+            Kind::KeepAlive(waiting) => waiting.back().map_or(&Request::Unread, |last| &last.1),
+            Kind::Plain => &call.request,
+        };
+        let asked = Asked {
+            peers: &self.peers,
+            stream: call.id,
+            user_agent: call.user_agent.as_deref(),
+            method: call.method,
+            name: &call.name,
+            request,
+            request_bytes: request_end.saturating_sub(PREFIX_LEN as u64),
+        };
+        let Some(verdict) = judge.judge(&asked, now) else {
+            orders.push(Order::Gate(Side::Client, crate::relay::Gate::Open));
+            return;
+        };
+        let course = Course::new(*verdict, request_end, now);
+        let kept = kept.filter(|_| course.doubles());
+        call.trial = Some(Box::new(Trial::Course {
+            course,
+            kept,
+            ending: None,
+        }));
+        self.step(call, orders, now);
+    }
+
+    /// Looks at how a judged call stands.
+    pub(super) fn step(&mut self, call: &mut OpenCall, orders: &mut Vec<Order>, now: Instant) {
+        let Some(Trial::Course { course, kept, .. }) = call.trial.as_deref_mut() else {
+            return;
+        };
+        let (outcome, wanted) = course.step(orders, now);
+        if wanted == Wanted::Double {
+            match kept.take() {
+                Some(errand) if errand.message.len() <= MOST_KEPT => {
+                    self.bench.errands.push_back(errand);
+                }
+                _ => {
+                    self.bench
+                        .gave_up(course, "the request is too large to be kept: executed once");
+                    course.doubled();
+                    course.step(orders, now);
+                }
+            }
+        }
+        if let Some(at) = course.poll_timer(now) {
+            self.bench.timers.push(Reverse((at, call.id)));
+        }
+        if let Outcome::Over(ending, refusal) = outcome {
+            (call.code, call.message) = match refusal {
+                Some(refusal) => (Some(refusal.code), Some(refusal.message)),
+                None if ending == Ending::Injected => (call.code, call.message.take()),
+                None => (None, None),
+            };
+            self.finish(call, ending, now);
+        }
+    }
+
+    /// The rules have changed: what is held by a fault that is no more is let go.
+    pub(super) fn reconsider(&mut self, call: &mut OpenCall) {
+        let (Some(Trial::Course { course, .. }), Some(judge)) =
+            (call.trial.as_deref_mut(), &self.bench.judge)
+        else {
+            return;
+        };
+        if course.faults().any(|fault| judge.is_lifted(fault)) {
+            course.lift();
+        }
+    }
+
+    /// A request was executed a second time, or could not be.
+    pub(super) fn doubled(&mut self, call: &mut OpenCall, outcome: Result<(), String>) {
+        let Some(Trial::Course { course, .. }) = call.trial.as_deref_mut() else {
+            return;
+        };
+        course.doubled();
+        if let Err(why) = outcome {
+            self.bench
+                .gave_up(course, &format!("the second execution failed: {why}"));
+        }
+    }
+}

@@ -1,0 +1,720 @@
+//! One frame at a time: what it changes, what of it passes.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::connection::{Connection, MAX_OPEN_STREAMS, acknowledged};
+use super::half::{Goaway, Half, MOST_UNACKNOWLEDGED, Passing};
+use super::interfere::{Hands, apply_gates, hold_data};
+use super::keepalive::PingFate;
+use super::order::{Gate, HeaderField};
+use super::recode::Frame;
+use super::stream::{Item, Lane, Slot};
+use super::tap::{Data, StreamEnd, Tap};
+use crate::http2::{
+    Both, DEFAULT_INITIAL_WINDOW_SIZE, ErrorCode, FRAME_HEADER_LEN, Flags, FrameHeader, Offence,
+    Piece, Settings, Side, StreamId, frame_encoder,
+};
+
+/// The halves of a sender and of its peer.
+pub(super) fn split(halves: &mut Both<Half>, from: Side) -> (&mut Half, &mut Half) {
+    match from {
+        Side::Client => (&mut halves.client, &mut halves.server),
+        Side::Server => (&mut halves.server, &mut halves.client),
+    }
+}
+
+impl<T: Tap> Connection<T> {
+    /// Handles one piece of `input`, the rest of `bytes`; false when it is used
+    /// up.
+    pub(super) fn step(
+        &mut self,
+        from: Side,
+        input: &mut &[u8],
+        bytes: &[u8],
+        now: Instant,
+    ) -> Result<bool, Offence> {
+        let Connection {
+            tap,
+            halves,
+            streams,
+            last_client_stream,
+            opened,
+            interposed,
+            keepalive,
+            held,
+            dirty,
+            orders,
+            ..
+        } = self;
+        let (half, peer) = split(halves, from);
+        half.pass_skipped(bytes.len());
+        let Some(piece) = half.deframer.next(input)? else {
+            half.keep_the_rest(bytes);
+            return Ok(false);
+        };
+        let framed = half.framed;
+        let unit = half.at..bytes.len() - input.len();
+        match piece {
+            Piece::Data {
+                stream,
+                chunk,
+                flow_controlled,
+                frame_start,
+                frame_end,
+                end_stream,
+            } => {
+                // The chunk lies in the input: the deframer is free again.
+                let chunk = within(bytes, chunk);
+                if from == Side::Server {
+                    keepalive.spoke();
+                }
+                half.window.spend(flow_controlled);
+                let left = half.window.available(DEFAULT_INITIAL_WINDOW_SIZE);
+                // An empty frame needs no window, not even one that SETTINGS made
+                // negative (RFC 9113, section 6.9.1).
+                let spends = flow_controlled > 0;
+                if spends && left < 0 {
+                    return Err(overrun(from, StreamId::CONNECTION, -left));
+                }
+                half.stall.spent(left, &mut half.stalls, now);
+                let Some(slot) = streams.get_mut(&stream) else {
+                    closed_or_idle(from, stream, *last_client_stream, "DATA")?;
+                    if framed {
+                        if frame_start {
+                            half.passing = match *interposed {
+                                true => Passing::Not,
+                                false => Passing::AsCame,
+                            };
+                        }
+                        match half.passing {
+                            Passing::AsCame => half.pass_part(unit, frame_end),
+                            _ => half.swallow(unit, flow_controlled),
+                        }
+                    }
+                    return Ok(true);
+                };
+                if slot.ended[from] {
+                    return Err(after_end(from, stream, "DATA"));
+                }
+                slot.windows[from].spend(flow_controlled);
+                let left = slot.windows[from].available(half.allowed.initial_window.most);
+                if spends && left < 0 {
+                    return Err(overrun(from, stream, -left));
+                }
+                if !end_stream {
+                    slot.stalls[from].spent(left, &mut half.stalls, now);
+                }
+                let offset = slot.content[from];
+                let data = Data {
+                    from,
+                    chunk,
+                    offset,
+                    end_stream,
+                    now,
+                };
+                tap.data(&mut slot.state, data, orders);
+                // What a touch begins with must not count what is at hand.
+                if framed {
+                    if !orders.is_empty() {
+                        apply_gates(orders, slot, held);
+                    }
+                    if frame_start {
+                        half.passing = passing(from, slot, half, frame_end);
+                        if half.passing == Passing::Held {
+                            slot.touched();
+                        }
+                    }
+                }
+                slot.content[from] += chunk.len() as u64;
+                if end_stream {
+                    slot.ended[from] = true;
+                    slot.stalls[from].over(&mut half.stalls, now);
+                }
+                if framed {
+                    let frame = DataFrame {
+                        chunk,
+                        flow_controlled,
+                        frame_end,
+                        end_stream,
+                    };
+                    pass_data(from, slot, half, held, bytes, unit, frame);
+                    *interposed |= half.passing == Passing::Held || half.passing == Passing::Not;
+                }
+                if slot.touch.is_some() || end_stream {
+                    let mut hands = Hands {
+                        tap,
+                        half,
+                        peer,
+                        interposed,
+                        held,
+                        dirty,
+                        from,
+                        now,
+                    };
+                    if hands.finish_frame(stream, slot, orders) {
+                        let slot = streams.remove(&stream);
+                        hands.over(slot, StreamEnd::Complete);
+                    }
+                }
+            }
+            Piece::HeaderBlock {
+                stream,
+                block,
+                end_stream,
+                promised,
+                priority,
+            } => {
+                if from == Side::Server {
+                    keepalive.spoke();
+                }
+                let mut frame = Frame {
+                    end_stream,
+                    priority,
+                    promised,
+                };
+                let broken = |error: &_| Offence::field_block(from, stream, error);
+                let anew = framed && half.recoder.is_stateless();
+                let mut fields: Vec<HeaderField> = Vec::new();
+                if promised.is_some() {
+                    // A pushed stream carries no call; its block carries table
+                    // state all the same.
+                    half.decoder
+                        .decode(block, |field| {
+                            if anew {
+                                fields.push(owned(field));
+                            }
+                        })
+                        .map_err(|error| broken(&error))?;
+                    if framed {
+                        half.pass_block(unit, stream, &fields, frame);
+                    }
+                    return Ok(true);
+                }
+                if from == Side::Client && stream > *last_client_stream {
+                    check_opening(from, stream, streams.len())?;
+                    *last_client_stream = stream;
+                    *opened += 1;
+                    streams.insert(stream, Slot::new(tap.opened(stream, now)));
+                }
+                let Some(slot) = streams.get_mut(&stream) else {
+                    let summary = half
+                        .decoder
+                        .decode(block, |field| {
+                            if anew && !*interposed {
+                                fields.push(owned(field));
+                            }
+                        })
+                        .map_err(|error| broken(&error))?;
+                    closed_or_idle(from, stream, *last_client_stream, "HEADERS")?;
+                    if framed && *interposed {
+                        half.swallow_block(unit, summary.table_changed);
+                    } else if framed {
+                        half.pass_block(unit, stream, &fields, frame);
+                    }
+                    return Ok(true);
+                };
+                let collect = anew || framed && slot.touch.is_some();
+                let state = &mut slot.state;
+                let summary = half
+                    .decoder
+                    .decode(block, |field| {
+                        tap.field(from, state, field.name, field.value);
+                        if collect {
+                            fields.push(owned(field));
+                        }
+                    })
+                    .map_err(|error| broken(&error))?;
+                if slot.ended[from] {
+                    return Err(after_end(from, stream, "HEADERS"));
+                }
+                tap.headers(from, state, end_stream, orders, now);
+                // What a touch begins with must not count what is at hand.
+                if framed && !orders.is_empty() {
+                    apply_gates(orders, slot, held);
+                }
+                slot.head[from] = true;
+                if end_stream {
+                    slot.ended[from] = true;
+                    slot.stalls[from].over(&mut half.stalls, now);
+                }
+                if framed {
+                    match &mut slot.touch {
+                        None => half.pass_block(unit, stream, &fields, frame),
+                        Some(touch) => {
+                            // What stands in a queue depends on nothing any more.
+                            let dead = touch.is_dead();
+                            let lane = &mut touch.lanes[from];
+                            if dead || lane.swallows() {
+                                half.swallow_block(unit, summary.table_changed);
+                                *interposed = true;
+                            } else if collect && lane.holds_block(end_stream) {
+                                half.swallow_block(unit, summary.table_changed);
+                                *interposed = true;
+                                frame.priority = None;
+                                lane.queue.push_back(Item::Fields(fields, frame));
+                            } else {
+                                half.pass_block(unit, stream, &fields, frame);
+                                lane.head_given = true;
+                                lane.delivered |= end_stream;
+                            }
+                        }
+                    }
+                }
+                if slot.touch.is_some() || end_stream {
+                    let mut hands = Hands {
+                        tap,
+                        half,
+                        peer,
+                        interposed,
+                        held,
+                        dirty,
+                        from,
+                        now,
+                    };
+                    if hands.finish_frame(stream, slot, orders) {
+                        let slot = streams.remove(&stream);
+                        hands.over(slot, StreamEnd::Complete);
+                    }
+                }
+            }
+            Piece::RstStream { stream, code } => {
+                half.resets.count += 1;
+                half.resets.last = Some(code);
+                let Some(slot) = streams.get_mut(&stream) else {
+                    closed_or_idle(from, stream, *last_client_stream, "RST_STREAM")?;
+                    if framed && *interposed {
+                        half.swallow(unit, 0);
+                    } else if framed {
+                        half.pass_unit(unit);
+                    }
+                    return Ok(true);
+                };
+                if framed && reset_is_held(from, slot) {
+                    half.swallow(unit, 0);
+                    *interposed = true;
+                    let touch = slot.touched();
+                    touch.dead[from] = true;
+                    touch.lanes[from].queue.push_back(Item::Reset(code));
+                    let dropped = touch.lanes[from.peer()].cut(0, false);
+                    held.remove(dropped);
+                    return Ok(true);
+                }
+                if framed && slot.is_over_for(from.peer()) {
+                    half.swallow(unit, 0);
+                    *interposed = true;
+                } else if framed {
+                    half.pass_unit(unit);
+                }
+                if let Some(touch) = &mut slot.touch {
+                    for side in [Side::Client, Side::Server] {
+                        let dropped = touch.lanes[side].cut(0, false);
+                        held.remove(dropped);
+                    }
+                }
+                slot.stalls[from].over(&mut half.stalls, now);
+                slot.stalls[from.peer()].over(&mut peer.stalls, now);
+                if let Some(slot) = streams.remove(&stream) {
+                    tap.ended(slot.state, StreamEnd::Reset { by: from, code }, now);
+                }
+            }
+            Piece::Settings(settings) if settings.is_ack() => {
+                half.pass_if_framed(unit);
+                acknowledged(half, peer);
+                // Larger windows hold for us from now on.
+                self.release_all(from, now);
+            }
+            Piece::Settings(frame) => {
+                let mut settings = half.announced.clone().unwrap_or_default();
+                for (id, value) in frame.iter() {
+                    settings.apply(id, value);
+                }
+                announced(settings, from, half, peer)?;
+                half.pass_if_framed(unit);
+            }
+            Piece::Ping { ack, payload } => {
+                if ack {
+                    peer.pings.acknowledged(payload, now);
+                    if from == Side::Server {
+                        keepalive.acknowledged();
+                    }
+                    half.pass_if_framed(unit);
+                    return Ok(true);
+                }
+                half.pings.sent(payload, now);
+                if from == Side::Server {
+                    half.pass_if_framed(unit);
+                    return Ok(true);
+                }
+                if !*interposed {
+                    keepalive.passed(now);
+                    half.pass_if_framed(unit);
+                    return Ok(true);
+                }
+                let serving = streams.values().any(|slot| !slot.is_over_for(Side::Server));
+                match keepalive.judge(serving, now) {
+                    PingFate::Pass => half.pass_unit(unit),
+                    PingFate::Answer => {
+                        half.swallow(unit, 0);
+                        frame_encoder::ping(peer.out.own(), true, payload);
+                        half.pings.forget(payload);
+                    }
+                    PingFate::Swallow => half.swallow(unit, 0),
+                }
+            }
+            Piece::GoAway {
+                last_stream,
+                code,
+                debug,
+            } => {
+                half.goaway = Some(Goaway {
+                    last_stream,
+                    code,
+                    debug: String::from_utf8_lossy(debug).into(),
+                });
+                half.pass_if_framed(unit);
+            }
+            Piece::WindowUpdate { stream, increment } => {
+                // It credits what the other side may send.
+                let sender = from.peer();
+                if stream.is_connection() {
+                    let given = credit(&mut peer.ahead, 0, increment);
+                    peer.window
+                        .credit(given, DEFAULT_INITIAL_WINDOW_SIZE)
+                        .map_err(|error| overflow(from, stream, &error))?;
+                    let left = peer.window.available(DEFAULT_INITIAL_WINDOW_SIZE);
+                    peer.stall.credited(left, &mut peer.stalls, now);
+                    half.pass_credit(unit, stream, increment, given);
+                    if !peer.blocked.is_empty() {
+                        self.release_blocked(sender, now);
+                    }
+                    return Ok(true);
+                }
+                let Some(slot) = streams.get_mut(&stream) else {
+                    closed_or_idle(from, stream, *last_client_stream, "WINDOW_UPDATE")?;
+                    if framed && *interposed {
+                        half.swallow(unit, 0);
+                    } else if framed {
+                        half.pass_unit(unit);
+                    }
+                    return Ok(true);
+                };
+                let given = match &mut slot.touch {
+                    None => increment,
+                    Some(touch) => {
+                        let lane = &mut touch.lanes[sender];
+                        let given = credit(&mut lane.ahead, lane.pending, increment);
+                        match touch.dead[sender] {
+                            true => 0,
+                            false => given,
+                        }
+                    }
+                };
+                let initial = peer.allowed.initial_window;
+                slot.windows[sender]
+                    .credit(given, initial.least)
+                    .map_err(|error| overflow(from, stream, &error))?;
+                let left = slot.windows[sender].available(initial.most);
+                slot.stalls[sender].credited(left, &mut peer.stalls, now);
+                half.pass_credit(unit, stream, increment, given);
+                *interposed |= given != increment;
+                if slot.touch.is_some() {
+                    self.release(sender, stream, now);
+                }
+            }
+            Piece::Preface | Piece::Priority { .. } => half.pass_if_framed(unit),
+            Piece::Unknown { length, .. } => {
+                half.pass_if_framed(unit);
+                if framed {
+                    half.skip = length as usize;
+                    half.out.set_mid_frame(length > 0);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// A DATA frame's piece.
+struct DataFrame<'a> {
+    chunk: &'a [u8],
+    flow_controlled: u32,
+    frame_end: bool,
+    end_stream: bool,
+}
+
+/// How a DATA frame that begins is to pass.
+fn passing<S>(from: Side, slot: &mut Slot<S>, half: &Half, whole: bool) -> Passing {
+    // What the receiver has room for on the connection, this piece included.
+    let room = half.room();
+    let fits = half.ahead <= 0 || whole && room >= 0 && half.blocked.is_empty();
+    match &slot.touch {
+        None if fits => Passing::AsCame,
+        None => Passing::Held,
+        Some(touch) => {
+            let lane = &touch.lanes[from];
+            if touch.is_dead() || lane.swallows() {
+                Passing::Not
+            } else if !fits || !lane.queue.is_empty() || lane.ahead > 0 {
+                Passing::Held
+            } else if lane.careful {
+                Passing::Careful
+            } else if lane.gate == Gate::Open {
+                Passing::AsCame
+            } else {
+                Passing::Held
+            }
+        }
+    }
+}
+
+/// Gives out, holds or swallows a piece of a DATA frame.
+fn pass_data<S>(
+    from: Side,
+    slot: &mut Slot<S>,
+    half: &mut Half,
+    held: &mut super::held::Held,
+    bytes: &[u8],
+    unit: Range<usize>,
+    frame: DataFrame<'_>,
+) {
+    let content = slot.content[from];
+    if half.passing == Passing::Careful {
+        half.at = unit.end;
+        half.careful_bytes += frame.flow_controlled;
+        if !frame.frame_end {
+            half.carry.extend_from_slice(&bytes[unit]);
+            return;
+        }
+        let whole = std::mem::take(&mut half.careful_bytes);
+        let touch = slot.touched();
+        let dead = touch.is_dead();
+        let lane = &mut touch.lanes[from];
+        if !dead && lane.gate.limit() >= content && (!frame.end_stream || lane.gate == Gate::Open) {
+            half.pass_unit(unit);
+            lane.passed = content;
+            lane.delivered |= frame.end_stream;
+            half.passing = Passing::AsCame;
+            return;
+        }
+        // It is one of ours after all.
+        half.carry.extend_from_slice(&bytes[unit]);
+        let raw = std::mem::take(&mut half.carry);
+        half.passing = match lane.swallows() || dead {
+            true => Passing::Not,
+            false => Passing::Held,
+        };
+        half.ahead -= i64::from(whole);
+        if half.passing == Passing::Not {
+            touch.lanes[from].ahead -= i64::from(whole);
+            return;
+        }
+        let chunk = content_of(raw);
+        hold_data(&mut touch.lanes[from], held, chunk, whole);
+        if frame.end_stream {
+            touch.lanes[from].queue.push_back(Item::EndStream);
+        }
+        return;
+    }
+    match half.passing {
+        Passing::AsCame => {
+            half.pass_part(unit, frame.frame_end);
+            if frame.frame_end
+                && let Some(touch) = &mut slot.touch
+            {
+                touch.lanes[from].passed = content;
+                touch.lanes[from].delivered |= frame.end_stream;
+            }
+        }
+        Passing::Not => {
+            half.swallow(unit, frame.flow_controlled);
+            if let Some(touch) = &mut slot.touch {
+                touch.lanes[from].ahead -= i64::from(frame.flow_controlled);
+            }
+        }
+        Passing::Held | Passing::Careful => {
+            half.swallow(unit, frame.flow_controlled);
+            let touch = slot.touched();
+            if touch.is_dead() || touch.lanes[from].swallows() {
+                // Killed in the middle of the frame.
+                touch.lanes[from].ahead -= i64::from(frame.flow_controlled);
+                return;
+            }
+            let lane = &mut touch.lanes[from];
+            let chunk = Bytes::copy_from_slice(frame.chunk);
+            hold_data(lane, held, chunk, frame.flow_controlled);
+            if frame.end_stream {
+                lane.queue.push_back(Item::EndStream);
+            }
+        }
+    }
+}
+
+/// `part`, as a part of `bytes`.
+fn within<'b>(bytes: &'b [u8], part: &[u8]) -> &'b [u8] {
+    let start = (part.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
+    // An empty one may lie anywhere.
+    let range = start..start.saturating_add(part.len());
+    bytes.get(range).unwrap_or_default()
+}
+
+/// The content of a whole DATA frame.
+fn content_of(raw: Vec<u8>) -> Bytes {
+    let Some((header, payload)) = raw.split_first_chunk::<FRAME_HEADER_LEN>() else {
+        return Bytes::new();
+    };
+    let header = FrameHeader::parse(*header);
+    let range = match (header.flags.contains(Flags::PADDED), payload.first()) {
+        // The deframer has checked that the padding fits.
+        (true, Some(padding)) => 1..payload.len().saturating_sub(usize::from(*padding)).max(1),
+        _ => 0..payload.len(),
+    };
+    let range = range.start + FRAME_HEADER_LEN..range.end + FRAME_HEADER_LEN;
+    Bytes::from(raw).slice(range)
+}
+
+impl Lane {
+    /// Whether a header block has to wait.
+    fn holds_block(&self, end_stream: bool) -> bool {
+        !self.queue.is_empty()
+            || match self.gate {
+                Gate::Open => false,
+                Gate::Until(_) => end_stream,
+                Gate::Shut | Gate::Sink => true,
+            }
+    }
+}
+
+/// What of a receiver's credit its sender gets: not what it was given early, nor
+/// what waits in a queue. `ahead` is left as it is when the sender has it.
+fn credit(ahead: &mut i64, pending: u64, increment: u32) -> u32 {
+    *ahead -= i64::from(increment);
+    let due = (-*ahead - pending as i64).clamp(0, i64::from(increment));
+    *ahead += due;
+    // At most the increment, which is 31 bits.
+    due as u32
+}
+
+/// Whether a reset of `from`'s has to wait for what is held of its answer: a
+/// server that answered early says by a reset that it wants no more of the
+/// request, and that must not overtake the answer.
+fn reset_is_held<S>(from: Side, slot: &Slot<S>) -> bool {
+    from == Side::Server
+        && slot.ended[from]
+        && slot
+            .touch
+            .as_ref()
+            .is_some_and(|touch| !touch.dead[from.peer()] && !touch.lanes[from].queue.is_empty())
+}
+
+fn owned(field: crate::http2::hpack::Field<'_>) -> HeaderField {
+    HeaderField {
+        name: field.name.into(),
+        value: field.value.into(),
+        never_indexed: field.never_indexed,
+    }
+}
+
+/// `from`, whose half is `half`, announced `settings`.
+fn announced(
+    settings: Settings,
+    from: Side,
+    half: &mut Half,
+    peer: &mut Half,
+) -> Result<(), Offence> {
+    if half.unacknowledged.len() == MOST_UNACKNOWLEDGED {
+        return Err(Offence::new(
+            from,
+            ErrorCode::ENHANCE_YOUR_CALM,
+            StreamId::CONNECTION,
+            "a bound of etcdtap",
+            format!("sent more than {MOST_UNACKNOWLEDGED} SETTINGS without an acknowledgement"),
+        ));
+    }
+    peer.may_go_by(&settings);
+    half.announced = Some(settings.clone());
+    half.unacknowledged.push_back(settings);
+    Ok(())
+}
+
+/// Whether the client may open `stream`.
+fn check_opening(from: Side, stream: StreamId, open: usize) -> Result<(), Offence> {
+    if stream.initiator() != Some(Side::Client) {
+        return Err(Offence::new(
+            from,
+            ErrorCode::PROTOCOL_ERROR,
+            stream,
+            "RFC 9113 section 5.1.1",
+            format!("opened stream {stream}, an even number"),
+        ));
+    }
+    if open >= MAX_OPEN_STREAMS {
+        return Err(Offence::new(
+            from,
+            ErrorCode::ENHANCE_YOUR_CALM,
+            stream,
+            "a bound of etcdtap",
+            format!("holds more than {MAX_OPEN_STREAMS} streams open"),
+        ));
+    }
+    Ok(())
+}
+
+/// A frame on a stream that is not open. Frames that cross a reset or an end
+/// are legal leftovers (RFC 9113, section 5.1, "closed"); on a stream that
+/// nobody has opened they are not ("idle").
+fn closed_or_idle(
+    from: Side,
+    stream: StreamId,
+    last_client_stream: StreamId,
+    frame: &str,
+) -> Result<(), Offence> {
+    // Pushed streams (even numbers) are not followed.
+    if stream.initiator() == Some(Side::Server) || stream <= last_client_stream {
+        return Ok(());
+    }
+    Err(Offence::new(
+        from,
+        ErrorCode::PROTOCOL_ERROR,
+        stream,
+        "RFC 9113 section 5.1",
+        format!("sent {frame} on stream {stream}, which nobody has opened"),
+    ))
+}
+
+fn after_end(from: Side, stream: StreamId, frame: &str) -> Offence {
+    Offence::new(
+        from,
+        ErrorCode::STREAM_CLOSED,
+        stream,
+        "RFC 9113 section 5.1",
+        format!("sent {frame} on stream {stream} after END_STREAM"),
+    )
+}
+
+fn overrun(from: Side, stream: StreamId, by: i64) -> Offence {
+    let place = if stream.is_connection() {
+        "the connection's window".to_owned()
+    } else {
+        format!("the window of stream {stream}")
+    };
+    Offence::new(
+        from,
+        ErrorCode::FLOW_CONTROL_ERROR,
+        stream,
+        "RFC 9113 section 6.9.1",
+        format!("sent {by} bytes more DATA than {place} allowed"),
+    )
+}
+
+fn overflow(from: Side, stream: StreamId, error: &crate::http2::Overflow) -> Offence {
+    Offence::new(
+        from,
+        ErrorCode::FLOW_CONTROL_ERROR,
+        stream,
+        "RFC 9113 section 6.9.1",
+        format!("sent a WINDOW_UPDATE on stream {stream} that {error}"),
+    )
+}

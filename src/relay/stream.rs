@@ -1,0 +1,198 @@
+//! What is kept of an open stream.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::order::{Gate, HeaderField};
+use super::recode::Frame;
+use super::stalls::Stall;
+use crate::http2::{Both, ErrorCode, Side, Window};
+
+/// An open stream.
+#[derive(Debug)]
+pub(super) struct Slot<S> {
+    /// By the sender of the DATA, as that sender sees them.
+    pub windows: Both<Window>,
+    pub stalls: Both<Stall>,
+    /// Bytes of DATA, padding apart.
+    pub content: Both<u64>,
+    /// Who sent a header block.
+    pub head: Both<bool>,
+    /// Who sent END_STREAM.
+    pub ended: Both<bool>,
+    /// What we do to it, while we do.
+    pub touch: Option<Box<Touch>>,
+    pub state: S,
+}
+
+/// What we do to a stream.
+#[derive(Debug, Default)]
+pub(super) struct Touch {
+    /// By sender.
+    pub lanes: Both<Lane>,
+    /// For whom the stream was reset, or who reset it.
+    pub dead: Both<bool>,
+    /// It is on the list of streams whose senders may be due credit.
+    pub listed: bool,
+}
+
+/// One direction of a stream that we touch.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    pub gate: Gate,
+    /// DATA frames pass whole or not at all.
+    pub careful: bool,
+    /// It ended by our doing: what comes is swallowed.
+    pub finished: bool,
+    pub queue: VecDeque<Item>,
+    /// Bytes of content in the queue.
+    pub pending: u64,
+    /// Bytes of content that the receiver was given.
+    pub passed: u64,
+    /// The sender's window less the receiver's: what it may send beyond what the
+    /// receiver has room for. Content in the queue makes it negative.
+    pub ahead: i64,
+    /// The receiver was given a header block.
+    pub head_given: bool,
+    /// The receiver was given END_STREAM.
+    pub delivered: bool,
+    /// It waits for the connection's window.
+    pub blocked: bool,
+}
+
+/// Something that was held.
+#[derive(Debug)]
+pub(super) enum Item {
+    Fields(Vec<HeaderField>, Frame),
+    Data(Bytes),
+    EndStream,
+    Reset(ErrorCode),
+}
+
+impl<S> Slot<S> {
+    pub fn new(state: S) -> Slot<S> {
+        Slot {
+            windows: Both::default(),
+            stalls: Both::default(),
+            content: Both::default(),
+            head: Both::default(),
+            ended: Both::default(),
+            touch: None,
+            state,
+        }
+    }
+
+    /// Begins to touch the stream, unless that has begun.
+    pub fn touched(&mut self) -> &mut Touch {
+        let (content, head, ended) = (self.content, self.head, self.ended);
+        self.touch.get_or_insert_with(|| {
+            let lane = |side: Side| Lane {
+                passed: content[side],
+                head_given: head[side],
+                delivered: ended[side],
+                ..Lane::default()
+            };
+            Box::new(Touch {
+                lanes: Both {
+                    client: lane(Side::Client),
+                    server: lane(Side::Server),
+                },
+                ..Touch::default()
+            })
+        })
+    }
+
+    /// Whether the stream is over for `side`: reset, or ended by both as far as
+    /// it knows.
+    pub fn is_over_for(&self, side: Side) -> bool {
+        match &self.touch {
+            None => self.ended.client && self.ended.server,
+            Some(touch) => {
+                touch.dead[side] || self.ended[side] && touch.lanes[side.peer()].delivered
+            }
+        }
+    }
+
+    /// Stops touching a stream that nothing is done to any more.
+    pub fn let_be(&mut self) {
+        if let Some(touch) = &self.touch
+            && !touch.dead.client
+            && !touch.dead.server
+            && !touch.listed
+            && [Side::Client, Side::Server].iter().all(|side| {
+                let lane = &touch.lanes[*side];
+                lane.is_idle() && lane.delivered == self.ended[*side]
+            })
+        {
+            self.touch = None;
+        }
+    }
+}
+
+impl Touch {
+    /// Whether it was reset, for whom or by whom ever: nothing passes any more
+    /// but what is held.
+    pub fn is_dead(&self) -> bool {
+        self.dead.client || self.dead.server
+    }
+}
+
+impl Lane {
+    /// Whether what comes is swallowed.
+    pub fn swallows(&self) -> bool {
+        self.finished || self.gate == Gate::Sink
+    }
+
+    fn is_idle(&self) -> bool {
+        self.gate == Gate::Open
+            && !self.careful
+            && !self.finished
+            && self.queue.is_empty()
+            && self.ahead == 0
+    }
+
+    /// Holds content that came in `flow_controlled` bytes.
+    pub fn hold(&mut self, chunk: Bytes, flow_controlled: u32) {
+        self.ahead -= i64::from(flow_controlled);
+        self.pending += chunk.len() as u64;
+        if !chunk.is_empty() {
+            self.queue.push_back(Item::Data(chunk));
+        }
+    }
+
+    /// Drops what is held behind the content offset `limit`; gives how many
+    /// bytes that were. A head stays, trailers go.
+    pub fn cut(&mut self, limit: u64, keep_head: bool) -> u64 {
+        let mut room = limit.saturating_sub(self.passed);
+        let mut dropped = 0;
+        let mut kept = VecDeque::new();
+        for item in self.queue.drain(..) {
+            match item {
+                Item::Data(mut chunk) => {
+                    let part = (chunk.len() as u64).min(room);
+                    dropped += chunk.len() as u64 - part;
+                    room -= part;
+                    chunk.truncate(part as usize);
+                    if !chunk.is_empty() {
+                        kept.push_back(Item::Data(chunk));
+                    }
+                }
+                Item::Fields(fields, frame) if keep_head && !frame.end_stream => {
+                    kept.push_back(Item::Fields(fields, frame));
+                }
+                Item::Fields(..) | Item::EndStream | Item::Reset(_) => {}
+            }
+        }
+        self.queue = kept;
+        self.pending -= dropped;
+        dropped
+    }
+
+    /// What the sender is due on this stream: all but what the queue still holds
+    /// for the receiver.
+    pub fn due(&self) -> u32 {
+        let due = -self.ahead - self.pending as i64;
+        u32::try_from(due.max(0)).unwrap_or(u32::MAX >> 1)
+    }
+}

@@ -1,0 +1,275 @@
+//! A judge who leaves all to chance, and remembers what it said.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use etcdtap::etcd::verdict::{
+    Asked, Close, Delays, FaultId, Hit, Judge, Loss, Pace, Portion, Refreshed, Refusal,
+    RequestFate, ResponseFate, Suspicion, Verdict,
+};
+use etcdtap::grpc::Code;
+use etcdtap::http2::ErrorCode;
+
+use super::random::Random;
+
+/// What was decided about a stream, as far as it can be checked.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// When the judge was asked.
+    pub at: Instant,
+    pub request_delay: Duration,
+    /// Delays that were drawn for the client's later messages.
+    pub request_messages: Drawn,
+    pub request: RequestFate,
+    pub response_delay: Duration,
+    /// Delays that were drawn for the response's messages.
+    pub response_messages: Drawn,
+    pub pace: Option<Arc<Speed>>,
+    pub response: ResponseFate,
+    pub until: Option<Instant>,
+}
+
+type Drawn = Arc<Mutex<Vec<Duration>>>;
+
+/// What a judge said so far, by stream.
+pub type Docket = Arc<Mutex<BTreeMap<u32, Decided>>>;
+
+#[derive(Debug)]
+pub struct RandomJudge {
+    seed: u64,
+    /// The draws of the call at hand: a function of the seed and its stream, so
+    /// that the order in which calls come means nothing.
+    random: Random,
+    /// Percent of the suspects that are touched.
+    touched: usize,
+    docket: Docket,
+    /// Streams that were asked about.
+    judged: Vec<u32>,
+    /// What it was asked in the wrong order.
+    pub wrong: Complaints,
+}
+
+/// Complaints of the judge about the core.
+pub type Complaints = Arc<Mutex<Vec<String>>>;
+
+impl RandomJudge {
+    pub fn new(seed: u64, docket: &Docket, wrong: &Complaints) -> RandomJudge {
+        let mut random = Random::new(seed ^ 0x77_1234);
+        RandomJudge {
+            seed,
+            touched: random.pick(&[10, 40, 100]),
+            random,
+            docket: Arc::clone(docket),
+            judged: Vec::new(),
+            wrong: Arc::clone(wrong),
+        }
+    }
+
+    fn duration(&mut self) -> Duration {
+        let most = self.random.pick(&[1, 20, 300, 5000]);
+        Duration::from_millis(self.random.below(most + 1) as u64)
+    }
+
+    fn refusal(&mut self) -> Refusal {
+        let code = self.random.pick(&[
+            Code::UNAVAILABLE,
+            Code::DEADLINE_EXCEEDED,
+            Code::RESOURCE_EXHAUSTED,
+        ]);
+        let words = ["etcdserver: leader changed", "", "100 % über\nZeilen"];
+        Refusal {
+            code,
+            message: self.random.pick(&words).into(),
+        }
+    }
+
+    fn reset(&mut self) -> ErrorCode {
+        self.random.pick(&[
+            ErrorCode::CANCEL,
+            ErrorCode::INTERNAL_ERROR,
+            ErrorCode::REFUSED_STREAM,
+            ErrorCode::NO_ERROR,
+            ErrorCode::ENHANCE_YOUR_CALM,
+        ])
+    }
+
+    fn portion(&mut self) -> Portion {
+        if self.random.chance(50) {
+            Portion::Bytes(self.random.pick(&[0, 1, 4, 5, 6, 100, 10_000]))
+        } else {
+            Portion::Percent(self.random.below(100) as u8)
+        }
+    }
+
+    fn request_fate(&mut self) -> RequestFate {
+        match self.random.below(10) {
+            0 | 1 => RequestFate::Refuse(self.refusal()),
+            2 => RequestFate::Hang,
+            3 => RequestFate::Reset(self.reset()),
+            _ => RequestFate::Pass,
+        }
+    }
+
+    fn response_fate(&mut self) -> ResponseFate {
+        match self.random.below(12) {
+            0 => ResponseFate::Lose(Loss::Refuse(self.refusal())),
+            1 => ResponseFate::Lose(Loss::Reset(self.reset())),
+            2 => ResponseFate::Lose(Loss::Silence),
+            3 => ResponseFate::ResetAfterHead(self.reset()),
+            4 => {
+                let code = self.reset();
+                ResponseFate::ResetInMessage(code, self.portion())
+            }
+            5 => ResponseFate::WithholdTrailers,
+            6 => {
+                let close = self.random.pick(&[Close::Trailers, Close::EndStream]);
+                ResponseFate::CutShort(self.portion(), close)
+            }
+            _ => ResponseFate::Pass,
+        }
+    }
+
+    fn decide(&mut self, now: Instant) -> Decided {
+        let mut decided = Decided {
+            at: now,
+            request_delay: Duration::ZERO,
+            request_messages: Drawn::default(),
+            request: self.request_fate(),
+            response_delay: Duration::ZERO,
+            response_messages: Drawn::default(),
+            pace: None,
+            response: self.response_fate(),
+            until: None,
+        };
+        if self.random.chance(40) {
+            decided.request_delay = self.duration();
+        }
+        if self.random.chance(40) {
+            decided.response_delay = self.duration();
+        }
+        if self.random.chance(15) {
+            decided.pace = Some(Arc::new(Speed::new(&mut self.random)));
+        }
+        if self.random.chance(50) {
+            decided.until = Some(now + self.duration());
+        }
+        decided
+    }
+}
+
+impl Judge for RandomJudge {
+    fn refresh(&mut self, _: Instant) -> Refreshed {
+        Refreshed {
+            armed: true,
+            changed: false,
+            keeps: false,
+        }
+    }
+
+    fn suspects(&mut self, call: &Asked<'_>, _: Instant) -> Suspicion {
+        match call.stream.number() % 7 {
+            0 => Suspicion::None,
+            _ => Suspicion::Judge,
+        }
+    }
+
+    fn judge(&mut self, call: &Asked<'_>, now: Instant) -> Option<Box<Verdict>> {
+        let stream = call.stream.number();
+        if self.judged.contains(&stream) {
+            let words = format!("stream {stream} was judged twice");
+            self.wrong.lock().unwrap().push(words);
+        }
+        self.judged.push(stream);
+        self.random = Random::new(self.seed ^ u64::from(stream) << 32);
+        if stream % 7 == 0 || !self.random.chance(self.touched) {
+            return None;
+        }
+        let decided = self.decide(now);
+        let delays = |drawn: &Drawn, random: &mut Random| {
+            let drawer = Drawer {
+                random: random.fork(),
+                drawn: Arc::clone(drawn),
+            };
+            random
+                .chance(30)
+                .then(|| Box::new(drawer) as Box<dyn Delays>)
+        };
+        let verdict = Verdict {
+            hits: vec![Hit {
+                fault: FaultId(1),
+                name: "chance".into(),
+                did: format!("{:?}, {:?}", decided.request, decided.response).into(),
+            }],
+            request_delay: decided.request_delay,
+            request_messages: delays(&decided.request_messages, &mut self.random),
+            request: decided.request.clone(),
+            response_delay: decided.response_delay,
+            response_messages: delays(&decided.response_messages, &mut self.random),
+            pace: decided.pace.clone().map(|pace| pace as Arc<dyn Pace>),
+            response: decided.response.clone(),
+            until: decided.until,
+        };
+        self.docket.lock().unwrap().insert(stream, decided);
+        Some(Box::new(verdict))
+    }
+
+    fn is_lifted(&self, _: FaultId) -> bool {
+        false
+    }
+
+    fn gave_up(&mut self, _: FaultId, why: &str) {
+        self.wrong.lock().unwrap().push(format!("gave up: {why}"));
+    }
+}
+
+/// Delays as chance has them, written down.
+#[derive(Debug)]
+struct Drawer {
+    random: Random,
+    drawn: Drawn,
+}
+
+impl Delays for Drawer {
+    fn next(&mut self) -> Duration {
+        let delay = Duration::from_millis(self.random.pick(&[0, 1, 50, 200, 1000]));
+        self.drawn.lock().unwrap().push(delay);
+        delay
+    }
+}
+
+/// A speed, and what was taken of it.
+#[derive(Debug)]
+pub struct Speed {
+    bytes_per_second: u64,
+    portion: u64,
+    free: Mutex<Option<Instant>>,
+    /// What was taken: bytes, and from when on they may pass.
+    pub taken: Mutex<Vec<(u64, Instant)>>,
+}
+
+impl Speed {
+    fn new(random: &mut Random) -> Speed {
+        Speed {
+            bytes_per_second: random.pick(&[2000, 20_000, 1_000_000]),
+            portion: random.pick(&[100, 1000, 16_384]),
+            free: Mutex::new(None),
+            taken: Mutex::new(Vec::new()),
+        }
+    }
+}
+
+impl Pace for Speed {
+    fn reserve(&self, bytes: u64, now: Instant) -> Instant {
+        let mut free = self.free.lock().unwrap();
+        let from = free.map_or(now, |free| free.max(now));
+        let takes = Duration::from_micros(bytes * 1_000_000 / self.bytes_per_second);
+        *free = Some(from + takes);
+        self.taken.lock().unwrap().push((bytes, from));
+        from
+    }
+
+    fn portion(&self) -> u64 {
+        self.portion
+    }
+}

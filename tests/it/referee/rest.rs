@@ -1,0 +1,77 @@
+//! What has to hold when all has come to rest.
+
+use etcdtap::http2::Side;
+
+use super::client::ClientModel;
+use super::endpoint::Endpoint;
+use super::server::ServerModel;
+use super::violation::{Rule, Violation};
+
+type Checked = Result<(), Violation>;
+
+/// Nothing leaked, nothing is left unanswered, nothing hangs.
+pub fn check(client: &ClientModel, server: &ServerModel) -> Checked {
+    let (client, server) = (&client.end, &server.end);
+    answered(client)?;
+    answered(server)?;
+    windows(client, server)?;
+    windows(server, client)
+}
+
+fn answered(end: &Endpoint) -> Checked {
+    if !end.pings.is_empty() {
+        let words = format!("{} PINGs were not acknowledged", end.pings.len());
+        return Err(end.wrong(Rule::Unanswered, 0, 0, words));
+    }
+    if !end.unacknowledged.is_empty() {
+        let n = end.unacknowledged.len();
+        let words = format!("{n} SETTINGS were not acknowledged");
+        return Err(end.wrong(Rule::Unanswered, 0, 0, words));
+    }
+    if !end.cutter.rest().is_empty() || end.block.is_some() {
+        return Err(end.wrong(
+            Rule::HeaderBlock,
+            0,
+            end.cutter.position,
+            "half a frame at the end",
+        ));
+    }
+    Ok(())
+}
+
+/// What the sender believes it may send is what the receiver granted.
+fn windows(sender: &Endpoint, receiver: &Endpoint) -> Checked {
+    let direction = match sender.side {
+        Side::Client => "client to server",
+        Side::Server => "server to client",
+    };
+    let same = |what: &str, id: u32, believed: i64, granted: i64| {
+        if believed == granted {
+            return Ok(());
+        }
+        let words = format!(
+            "{direction}, {what}: {granted} are granted, {believed} are believed: {} leaked",
+            granted - believed
+        );
+        Err(receiver.wrong(Rule::Leak, id, 0, words))
+    };
+    same("connection", 0, sender.send_window, receiver.recv_window)?;
+    for (id, stream) in &sender.streams {
+        let Some(other) = receiver.streams.get(id) else {
+            continue;
+        };
+        if stream.may_send() && other.may_receive() {
+            same("stream", *id, stream.send_window, other.recv_window)?;
+        }
+        if !stream.waiting.is_empty() {
+            let words = format!(
+                "{direction}: {} pieces wait for a window of {} on the stream and {} on the connection",
+                stream.waiting.len(),
+                stream.send_window,
+                sender.send_window
+            );
+            return Err(sender.wrong(Rule::Stuck, *id, 0, words));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! What stands between the models.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use etcdtap::etcd::verdict::Judge;
+use etcdtap::etcd::{Event, Session, SessionOptions};
+use etcdtap::http2::{Both, Side};
+use etcdtap::relay::{ConnectionId, Peers, Transmit};
+
+use super::frame::{self, Cutter};
+
+/// Takes bytes of one side, and gives bytes for either. `to[side]` is what leaves
+/// towards `side`.
+pub trait Wire: fmt::Debug {
+    fn bytes(&mut self, from: Side, bytes: &[u8], now: Instant, to: &mut Both<Vec<u8>>);
+    fn timeout(&self) -> Option<Instant> {
+        None
+    }
+    fn fire(&mut self, now: Instant, to: &mut Both<Vec<u8>>) {
+        let _ = (now, to);
+    }
+    /// What went wrong in it.
+    fn complaint(&mut self) -> Option<String> {
+        None
+    }
+}
+
+/// Nothing but a wire.
+#[derive(Debug)]
+pub struct Straight;
+
+impl Wire for Straight {
+    fn bytes(&mut self, from: Side, bytes: &[u8], _: Instant, to: &mut Both<Vec<u8>>) {
+        to[from.peer()].extend_from_slice(bytes);
+    }
+}
+
+/// etcdtap's core.
+#[derive(Debug)]
+pub struct Core {
+    session: Session,
+    /// Whether all bytes have to leave as they came.
+    transparent: bool,
+    wrong: Option<String>,
+}
+
+pub fn peers() -> Arc<Peers> {
+    Arc::new(Peers {
+        id: ConnectionId(1),
+        client: ([127, 0, 0, 1], 40_000).into(),
+        listener: ([127, 0, 0, 1], 2381).into(),
+        upstream: "127.0.0.1:2379".into(),
+        tls: None,
+    })
+}
+
+impl Core {
+    pub fn transparent(now: Instant) -> Core {
+        Core {
+            transparent: true,
+            ..Core::judged(None, now)
+        }
+    }
+
+    pub fn judged(judge: Option<Box<dyn Judge>>, now: Instant) -> Core {
+        let options = Arc::new(SessionOptions::default());
+        Core {
+            session: Session::with_judge(peers(), &options, judge, now),
+            transparent: false,
+            wrong: None,
+        }
+    }
+
+    /// Takes out all that leaves. `bytes`: what `from` just handed in.
+    fn drain(&mut self, handed: Option<(Side, &[u8])>, to: &mut Both<Vec<u8>>) {
+        for from in [Side::Client, Side::Server] {
+            while let Some(transmit) = self.session.poll_transmit(from) {
+                let out = &mut to[from.peer()];
+                match transmit {
+                    Transmit::AsCame(range) => match handed.filter(|(side, _)| *side == from) {
+                        Some((_, bytes)) => out.extend_from_slice(&bytes[range]),
+                        None => self.wrong = Some(format!("{range:?} of bytes nobody sent")),
+                    },
+                    Transmit::Own(bytes) => {
+                        if self.transparent {
+                            self.wrong = Some("bytes of its own without a judge".into());
+                        }
+                        out.extend_from_slice(&bytes);
+                    }
+                }
+            }
+        }
+        while let Some(event) = self.session.poll_event() {
+            if let Event::TracingStopped { offence, .. } = event {
+                self.wrong = Some(format!("reading stopped: {offence}"));
+            }
+        }
+    }
+}
+
+impl Wire for Core {
+    fn bytes(&mut self, from: Side, bytes: &[u8], now: Instant, to: &mut Both<Vec<u8>>) {
+        self.session.handle_bytes(from, bytes, now);
+        let before = to[from.peer()].len();
+        self.drain(Some((from, bytes)), to);
+        if self.transparent && to[from.peer()][before..] != *bytes {
+            self.wrong = Some("bytes out are not bytes in".into());
+        }
+    }
+
+    fn timeout(&self) -> Option<Instant> {
+        self.session.poll_timeout()
+    }
+
+    fn fire(&mut self, now: Instant, to: &mut Both<Vec<u8>>) {
+        self.session.handle_timeout(now);
+        self.drain(None, to);
+    }
+
+    fn complaint(&mut self) -> Option<String> {
+        self.wrong.take()
+    }
+}
+
+/// The naive dripper of `drip.py`: the server's DATA (and HEADERS behind them)
+/// are released one frame every `gap`.
+#[derive(Debug)]
+pub struct Dripper {
+    gap: Duration,
+    cutter: Cutter,
+    held: VecDeque<Vec<u8>>,
+    next: Option<Instant>,
+}
+
+impl Dripper {
+    pub fn new(gap: Duration) -> Dripper {
+        Dripper {
+            gap,
+            cutter: Cutter::default(),
+            held: VecDeque::new(),
+            next: None,
+        }
+    }
+}
+
+impl Wire for Dripper {
+    fn bytes(&mut self, from: Side, bytes: &[u8], now: Instant, to: &mut Both<Vec<u8>>) {
+        if from == Side::Client {
+            to.server.extend_from_slice(bytes);
+            return;
+        }
+        self.cutter.feed(bytes);
+        while let Ok(Some(frame)) = self.cutter.next(u32::MAX) {
+            let mut bytes = Vec::new();
+            frame::write(
+                &mut bytes,
+                frame.kind,
+                frame.flags,
+                frame.stream,
+                &frame.payload,
+            );
+            let held = !self.held.is_empty();
+            if frame.kind == frame::DATA || (frame.kind == frame::HEADERS && held) {
+                self.held.push_back(bytes);
+                self.next.get_or_insert(now + self.gap);
+            } else {
+                to.client.extend_from_slice(&bytes);
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Instant> {
+        self.next
+    }
+
+    fn fire(&mut self, now: Instant, to: &mut Both<Vec<u8>>) {
+        if self.next.is_some_and(|next| next <= now) {
+            to.client.extend(self.held.pop_front().unwrap_or_default());
+            self.next = Some(now + self.gap).filter(|_| !self.held.is_empty());
+        }
+    }
+}
