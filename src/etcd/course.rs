@@ -26,8 +26,6 @@ const DOUBLE_WITHIN: Duration = Duration::from_secs(10);
 pub(super) struct Course {
     verdict: Verdict,
     stage: Stage,
-    /// The request's first message ends here, in bytes of content.
-    request_end: u64,
     requests: Spacing,
     responses: Spacing,
     pace: Option<Paced>,
@@ -86,7 +84,6 @@ impl Course {
     pub fn new(verdict: Verdict, request_end: u64, now: Instant) -> Course {
         Course {
             stage: Stage::Delayed(now + verdict.request_delay),
-            request_end,
             requests: Spacing::default(),
             responses: Spacing::default(),
             pace: verdict.pace.clone().map(Paced::new),
@@ -210,6 +207,11 @@ impl Course {
         now: Instant,
     ) -> Option<Outcome> {
         match self.stage {
+            // etcd has answered without it, and does not wait for the rest.
+            Stage::Delayed(_) | Stage::Hung | Stage::Waiting(_) if self.ended.is_some() => {
+                self.stop(orders);
+                return None;
+            }
             Stage::Delayed(until) if now >= until || self.lifted => {}
             Stage::Hung if self.lifted || self.is_past(now) => {
                 self.stage = Stage::Passed;
@@ -370,7 +372,8 @@ impl Course {
 
     fn request_gate(&self) -> Gate {
         match self.stage {
-            Stage::Delayed(_) | Stage::Hung | Stage::Waiting(_) => held_end(self.request_end),
+            // What of it has passed has passed; no more does.
+            Stage::Delayed(_) | Stage::Hung | Stage::Waiting(_) => Gate::Until(0),
             Stage::Passed => match self.requests.limit() {
                 _ if self.lifted => Gate::Open,
                 u64::MAX => Gate::Open,

@@ -142,6 +142,9 @@ impl<T: Tap> Connection<T> {
                     };
                     pass_data(from, slot, half, held, bytes, unit, frame);
                     *interposed |= half.passing == Passing::Held || half.passing == Passing::Not;
+                    if end_stream && half.passing == Passing::AsCame {
+                        tap.passed(from, &mut slot.state, now);
+                    }
                 }
                 if slot.touch.is_some() || end_stream {
                     let mut hands = Hands {
@@ -241,6 +244,7 @@ impl<T: Tap> Connection<T> {
                     slot.stalls[from].over(&mut half.stalls, now);
                 }
                 if framed {
+                    let mut passed = end_stream;
                     match &mut slot.touch {
                         None => half.pass_block(unit, stream, &fields, frame),
                         Some(touch) => {
@@ -250,9 +254,11 @@ impl<T: Tap> Connection<T> {
                             if dead || lane.swallows() {
                                 half.swallow_block(unit, summary.table_changed);
                                 *interposed = true;
+                                passed = false;
                             } else if collect && lane.holds_block(end_stream) {
                                 half.swallow_block(unit, summary.table_changed);
                                 *interposed = true;
+                                passed = false;
                                 frame.priority = None;
                                 lane.queue.push_back(Item::Fields(fields, frame));
                             } else {
@@ -261,6 +267,9 @@ impl<T: Tap> Connection<T> {
                                 lane.delivered |= end_stream;
                             }
                         }
+                    }
+                    if passed {
+                        tap.passed(from, &mut slot.state, now);
                     }
                 }
                 if slot.touch.is_some() || end_stream {

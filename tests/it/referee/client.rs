@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use etcdtap::http2::Side;
 
 use super::call::{self, Kind};
-use super::endpoint::{ENABLE_PUSH, Endpoint, Heard, INITIAL_WINDOW_SIZE, Taste};
+use super::endpoint::{ENABLE_PUSH, Endpoint, Heard, Taste};
 use super::frame;
+use super::judge::Docket;
 use super::random::Random;
 use super::stream::Piece;
 
 pub const CANCEL: u32 = 8;
+const NO_ERROR: u32 = 0;
 
 /// A call that the client makes.
 #[derive(Debug, Clone)]
@@ -104,11 +106,17 @@ impl ClientModel {
         let mut did = false;
         while let Some(heard) = self.end.heard.pop_front() {
             self.active = now;
-            if let Heard::Data(id) = heard {
+            match heard {
                 // Padding or a reader that waits: windows are looked at again.
-                if self.end.streams[&id].reader.wanted > 0 {
+                Heard::Data(id) if self.end.streams[&id].reader.wanted > 0 => {
                     self.end.read(id, now);
                 }
+                // grpc-go resets a stream that ended before its own side did.
+                Heard::Ended(id) if self.end.streams[&id].may_send() => {
+                    self.end.reset(id, NO_ERROR);
+                    did = true;
+                }
+                _ => {}
             }
         }
         for n in 0..self.calls.len() {
@@ -213,24 +221,19 @@ impl ClientModel {
         self.end.reset(id, CANCEL);
     }
 
-    /// Gives up every call that does not end by itself: all unary ones, and the
-    /// streams that are not to stay.
-    pub fn give_up_the_rest(&mut self, now: Instant) -> bool {
+    /// Gives up every call that does not end by itself: all unary ones, the streams
+    /// that are not to stay, and those that somebody touched.
+    pub fn give_up_the_rest(&mut self, touched: &Docket, now: Instant) -> bool {
         let mut did = false;
         for n in 0..self.calls.len() {
             let call = &self.calls[n];
-            if !call.call.stays || call.call.kind.is_unary() {
-                if !self.is_over(call) {
-                    self.give_up(n, now);
-                    did = true;
-                }
+            let stays = call.call.stays && !call.call.kind.is_unary();
+            let ends = !stays || touched.lock().unwrap().contains_key(&call.stream);
+            if ends && !self.is_over(call) {
+                self.give_up(n, now);
+                did = true;
             }
         }
         did
-    }
-
-    /// The larger window of its own that a client may ask for.
-    pub fn widen(&mut self, size: u32) {
-        self.end.send_settings(&[(INITIAL_WINDOW_SIZE, size)]);
     }
 }

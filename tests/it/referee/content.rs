@@ -1,16 +1,18 @@
 //! What has to hold of a stream that nobody touched.
 
+use std::time::Instant;
+
 use super::client::ClientModel;
 use super::endpoint::Endpoint;
 use super::server::ServerModel;
 use super::violation::{Rule, Violation};
 
-/// How exact the wire has to be about streams that their receiver reset.
+/// How exact the wire has to be about streams that were reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterReset {
     /// All that was in flight comes, as on a wire.
     Comes,
-    /// It may be left out.
+    /// It may be left out, and so may what the reset overtook where it was held.
     MayBeLeftOut,
 }
 
@@ -42,12 +44,22 @@ pub fn carried(
         (Some(_), None) => return altered("the stream never came".into()),
         (None, _) => return altered("the stream was never opened".into()),
     };
-    let exact = got.sent.reset.is_none() || after_reset == AfterReset::Comes;
-    let difference = match exact {
-        false => got.received.is_beginning_of(&said.sent),
-        true => got.received.differs_from(&said.sent),
-    };
+    let (own, theirs) = (said.sent.reset, got.sent.reset);
+    if after_reset == AfterReset::MayBeLeftOut && own.or(theirs).is_some() {
+        // A stream that is over for its receiver needs no reset any more.
+        let came = got.received.reset.map(code) == own.map(code) || got.is_closed();
+        if own.is_some() && !came {
+            return altered("its RST_STREAM did not come".into());
+        }
+        let difference = got.received.is_beginning_of(&said.sent);
+        return difference.map_or(Ok(()), altered);
+    }
+    let difference = got.received.differs_from(&said.sent);
     difference.map_or(Ok(()), altered)
+}
+
+fn code(reset: (u32, Instant)) -> u32 {
+    reset.0
 }
 
 /// A response that ended in order is a gRPC response: whole messages, a status.

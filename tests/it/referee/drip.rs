@@ -25,6 +25,7 @@ fn watch() -> Setup {
         bandwidth: true,
         appetite: 100,
         restless: 0,
+        limits_streams: false,
         sip: false,
         late_credit: true,
     };

@@ -61,6 +61,8 @@ pub struct Taste {
     pub appetite: usize,
     /// Percent of acts in which settings change.
     pub restless: usize,
+    /// Whether the number of streams is limited now and then.
+    pub limits_streams: bool,
     /// A message larger than the window gets its window in sips.
     pub sip: bool,
     /// Credit is given for streams whose peer has ended, as grpc-go does.
@@ -106,6 +108,8 @@ pub struct Endpoint {
 
     pub send_window: i64,
     pub recv_window: i64,
+    /// DATA received on the connection that was not credited.
+    pub uncredited: i64,
     /// Sum of DATA received since the bandwidth PING left, if one is under way.
     pub sample: Option<i64>,
     pub bandwidth: i64,
@@ -148,6 +152,7 @@ impl Endpoint {
             settings_seen: false,
             send_window: 65_535,
             recv_window: 65_535,
+            uncredited: 0,
             sample: None,
             bandwidth: 65_535,
             cutter: Cutter::default(),

@@ -20,17 +20,17 @@ pub struct Decided {
     pub at: Instant,
     pub request_delay: Duration,
     /// Delays that were drawn for the client's later messages.
-    pub request_messages: Drawn,
+    pub request_messages: Option<Drawn>,
     pub request: RequestFate,
     pub response_delay: Duration,
     /// Delays that were drawn for the response's messages.
-    pub response_messages: Drawn,
+    pub response_messages: Option<Drawn>,
     pub pace: Option<Arc<Speed>>,
     pub response: ResponseFate,
     pub until: Option<Instant>,
 }
 
-type Drawn = Arc<Mutex<Vec<Duration>>>;
+pub type Drawn = Arc<Mutex<Vec<Duration>>>;
 
 /// What a judge said so far, by stream.
 pub type Docket = Arc<Mutex<BTreeMap<u32, Decided>>>;
@@ -134,10 +134,10 @@ impl RandomJudge {
         let mut decided = Decided {
             at: now,
             request_delay: Duration::ZERO,
-            request_messages: Drawn::default(),
+            request_messages: None,
             request: self.request_fate(),
             response_delay: Duration::ZERO,
-            response_messages: Drawn::default(),
+            response_messages: None,
             pace: None,
             response: self.response_fate(),
             until: None,
@@ -147,6 +147,12 @@ impl RandomJudge {
         }
         if self.random.chance(40) {
             decided.response_delay = self.duration();
+        }
+        if self.random.chance(30) {
+            decided.request_messages = Some(Drawn::default());
+        }
+        if self.random.chance(30) {
+            decided.response_messages = Some(Drawn::default());
         }
         if self.random.chance(15) {
             decided.pace = Some(Arc::new(Speed::new(&mut self.random)));
@@ -182,18 +188,16 @@ impl Judge for RandomJudge {
         }
         self.judged.push(stream);
         self.random = Random::new(self.seed ^ u64::from(stream) << 32);
-        if stream % 7 == 0 || !self.random.chance(self.touched) {
+        if stream.is_multiple_of(7) || !self.random.chance(self.touched) {
             return None;
         }
         let decided = self.decide(now);
-        let delays = |drawn: &Drawn, random: &mut Random| {
+        let delays = |drawn: &Option<Drawn>, random: &mut Random| {
             let drawer = Drawer {
                 random: random.fork(),
-                drawn: Arc::clone(drawn),
+                drawn: Arc::clone(drawn.as_ref()?),
             };
-            random
-                .chance(30)
-                .then(|| Box::new(drawer) as Box<dyn Delays>)
+            Some(Box::new(drawer) as Box<dyn Delays>)
         };
         let verdict = Verdict {
             hits: vec![Hit {

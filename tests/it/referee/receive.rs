@@ -84,7 +84,7 @@ impl Endpoint {
             frame::PRIORITY if depends_on(&frame.payload) == frame.stream => {
                 wrong(Rule::Priority, "a stream that depends on itself")
             }
-            frame::PRIORITY if frame.stream % 2 == 0 => {
+            frame::PRIORITY if frame.stream.is_multiple_of(2) => {
                 wrong(Rule::StreamId, "PRIORITY for a stream of the server's")
             }
             frame::RST_STREAM => self.rst_stream(frame),
@@ -205,7 +205,7 @@ impl Endpoint {
     /// The client opens a stream.
     fn open(&mut self, frame: &Frame) -> Judged {
         let wrong = |rule, words: &str| Err(self.wrong(rule, frame.stream, frame.at, words));
-        if frame.stream % 2 == 0 {
+        if frame.stream.is_multiple_of(2) {
             return wrong(Rule::StreamId, "a client opened a stream of an even number");
         }
         if frame.stream <= self.last_stream {

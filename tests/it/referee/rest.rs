@@ -2,16 +2,13 @@
 
 use etcdtap::http2::Side;
 
-use super::client::ClientModel;
 use super::endpoint::Endpoint;
-use super::server::ServerModel;
 use super::violation::{Rule, Violation};
 
 type Checked = Result<(), Violation>;
 
 /// Nothing leaked, nothing is left unanswered, nothing hangs.
-pub fn check(client: &ClientModel, server: &ServerModel) -> Checked {
-    let (client, server) = (&client.end, &server.end);
+pub fn check(client: &Endpoint, server: &Endpoint) -> Checked {
     answered(client)?;
     answered(server)?;
     windows(client, server)?;

@@ -43,16 +43,6 @@ impl Said {
         }
     }
 
-    /// The `n`th message with its prefix, if it is whole.
-    pub fn message(&self, n: usize) -> Option<&[u8]> {
-        let end = self.whole.get(n)?.0;
-        let begin = match n {
-            0 => 0,
-            _ => self.whole[n - 1].0,
-        };
-        Some(&self.data[begin..end])
-    }
-
     /// Whether DATA ends in the middle of a message.
     pub fn is_torn(&self) -> bool {
         self.begun.len() > self.whole.len()

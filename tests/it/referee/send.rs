@@ -41,7 +41,7 @@ impl Endpoint {
         if random.chance(40) {
             settings.push((HEADER_TABLE_SIZE, random.pick(&[0, 64, 200, 4096, 10_000])));
         }
-        if random.chance(20) {
+        if self.taste.limits_streams && random.chance(20) {
             settings.push((MAX_CONCURRENT_STREAMS, random.pick(&[3, 10, 100])));
         }
         if random.chance(20) {
@@ -272,6 +272,7 @@ impl Endpoint {
 
     /// Credit on the connection, on receipt; and the bandwidth's PING.
     pub fn credit_connection(&mut self, n: i64) {
+        self.uncredited += n;
         let measure = self.taste.bandwidth && self.sample.is_none();
         match &mut self.sample {
             Some(sample) => *sample += n,
@@ -285,6 +286,7 @@ impl Endpoint {
         let spent = self.taste.window_target - self.recv_window;
         if spent > 0 && (spent >= self.taste.window_step || measure) {
             self.recv_window += spent;
+            self.uncredited -= spent;
             self.window_update(0, spent);
         }
         if measure {
@@ -306,6 +308,28 @@ impl Endpoint {
             self.window_update(0, more);
         }
         self.send_settings(&[(INITIAL_WINDOW_SIZE, self.bandwidth as u32)]);
+    }
+
+    /// Gives back every credit, so that windows can be compared: a relay that
+    /// credited early waits for them.
+    pub fn give_back(&mut self) {
+        let due = std::mem::take(&mut self.uncredited);
+        if due > 0 {
+            self.recv_window += due;
+            self.window_update(0, due);
+        }
+        let open = self.streams.iter_mut().filter(|(_, s)| s.may_receive());
+        let owed: Vec<(u32, i64)> = open
+            .filter(|(_, stream)| stream.reader.owed > 0)
+            .map(|(id, stream)| {
+                let owed = std::mem::take(&mut stream.reader.owed);
+                stream.recv_window += owed;
+                (*id, owed)
+            })
+            .collect();
+        for (id, owed) in owed {
+            self.window_update(id, owed);
+        }
     }
 
     /// The application reads all that is there on a stream; whole messages are

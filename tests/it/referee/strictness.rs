@@ -24,6 +24,7 @@ const STILL: Taste = Taste {
     bandwidth: false,
     appetite: 0,
     restless: 0,
+    limits_streams: false,
     sip: false,
     late_credit: false,
 };

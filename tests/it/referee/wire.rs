@@ -10,6 +10,7 @@ use etcdtap::etcd::{Event, Session, SessionOptions};
 use etcdtap::http2::{Both, Side};
 use etcdtap::relay::{ConnectionId, Peers, Transmit};
 
+use super::endpoint::Endpoint;
 use super::frame::{self, Cutter};
 
 /// Takes bytes of one side, and gives bytes for either. `to[side]` is what leaves
@@ -21,6 +22,11 @@ pub trait Wire: fmt::Debug {
     }
     fn fire(&mut self, now: Instant, to: &mut Both<Vec<u8>>) {
         let _ = (now, to);
+    }
+    /// The ends of its own that it speaks with, if it does not let windows through:
+    /// `client` with the client, `server` with the server.
+    fn inner(&self) -> Option<Both<&Endpoint>> {
+        None
     }
     /// What went wrong in it.
     fn complaint(&mut self) -> Option<String> {

@@ -8,7 +8,9 @@ use etcdtap::http2::{Both, Side};
 use super::client::{Call, ClientModel, random_call};
 use super::content::{self, AfterReset};
 use super::endpoint::{Endpoint, Taste};
+use super::judge::Docket;
 use super::random::Random;
+use super::rest;
 use super::server::{Manner, ServerModel};
 use super::violation::{Rule, Violation};
 use super::wire::Wire;
@@ -33,6 +35,9 @@ pub struct Setup {
     pub steps: usize,
 }
 
+/// Those streams whose fate was decided, as far as they are to be given up.
+pub type Doomed = Docket;
+
 pub struct World<W: Wire> {
     pub seed: u64,
     pub wire: W,
@@ -43,6 +48,8 @@ pub struct World<W: Wire> {
     random: Random,
     steps: usize,
     legs: Legs,
+    /// Streams that have no natural end any more: the client gives them up.
+    pub doomed: Doomed,
     /// A hash over all that was delivered and when.
     pub trace: u64,
 }
@@ -80,6 +87,7 @@ fn random_taste(random: &mut Random) -> Taste {
         bandwidth: random.chance(60),
         appetite: random.pick(&[5, 30, 100]),
         restless: random.pick(&[0, 0, 2, 10]),
+        limits_streams: true,
         sip: random.chance(15),
         late_credit: random.chance(50),
     }
@@ -121,6 +129,7 @@ impl<W: Wire> World<W> {
             random,
             steps: setup.steps,
             legs: Legs::default(),
+            doomed: Doomed::default(),
             trace: 0xcbf2_9ce4_8422_2325,
         }
     }
@@ -135,10 +144,20 @@ impl<W: Wire> World<W> {
             self.step()?;
         }
         self.settle()?;
-        while self.client.give_up_the_rest(self.now) {
+        while self.client.give_up_the_rest(&self.doomed, self.now) {
             self.settle()?;
         }
-        super::rest::check(&self.client, &self.server)
+        self.client.end.give_back();
+        self.server.end.give_back();
+        self.collect();
+        self.settle()?;
+        match self.wire.inner() {
+            None => rest::check(&self.client.end, &self.server.end),
+            Some(inner) => {
+                rest::check(&self.client.end, inner.client)?;
+                rest::check(inner.server, &self.server.end)
+            }
+        }
     }
 
     /// Every stream carried exactly what was said.
@@ -221,7 +240,7 @@ impl<W: Wire> World<W> {
     }
 
     /// `n` bytes of `side` reach the wire.
-    fn into_wire(&mut self, side: Side, n: usize) -> Result<(), Violation> {
+    fn hand_in(&mut self, side: Side, n: usize) -> Result<(), Violation> {
         let bytes: Vec<u8> = self.legs.sent[side].drain(..n).collect();
         self.note(&bytes);
         self.wire
@@ -230,7 +249,7 @@ impl<W: Wire> World<W> {
     }
 
     /// `n` bytes reach `side`.
-    fn out_of_wire(&mut self, side: Side, n: usize) -> Result<(), Violation> {
+    fn hand_out(&mut self, side: Side, n: usize) -> Result<(), Violation> {
         let bytes: Vec<u8> = self.legs.coming[side].drain(..n).collect();
         self.note(&bytes);
         let now = self.now;
@@ -274,14 +293,14 @@ impl<W: Wire> World<W> {
                 let there = self.legs.sent[side].len();
                 if there > 0 {
                     let n = self.portion(there);
-                    self.into_wire(side, n)?;
+                    self.hand_in(side, n)?;
                 }
             }
             6..9 => {
                 let there = self.legs.coming[side].len();
                 if there > 0 {
                     let n = self.portion(there);
-                    self.out_of_wire(side, n)?;
+                    self.hand_out(side, n)?;
                 }
             }
             _ => {
@@ -327,13 +346,13 @@ impl<W: Wire> World<W> {
                 let n = self.legs.sent[side].len();
                 if n > 0 {
                     did = true;
-                    self.into_wire(side, n)?;
+                    self.hand_in(side, n)?;
                 }
                 for side in [Side::Client, Side::Server] {
                     let n = self.legs.coming[side].len();
                     if n > 0 {
                         did = true;
-                        self.out_of_wire(side, n)?;
+                        self.hand_out(side, n)?;
                     }
                 }
             }

@@ -3,6 +3,8 @@
 mod calls;
 mod fail_open;
 mod flow;
+mod interposed;
 mod messages;
 mod script;
+mod stand;
 mod watches;
