@@ -9,9 +9,7 @@ use crate::cli::{Failure, io_reason};
 use crate::control::{Address, Config, ServerTls, StartError};
 use crate::fault::plan::Plan;
 use crate::notation::parse_size;
-
-/// What faults may hold back on one connection where nothing is said.
-const DEFAULT_HOLD_BYTES: usize = 16 << 20;
+use crate::relay::DEFAULT_HELD_PER_CONNECTION;
 
 /// Reads the settings of faults and holds them against each other.
 pub(super) fn faults(given: &Layers) -> Result<Faults, Failure> {
@@ -29,7 +27,7 @@ pub(super) fn faults(given: &Layers) -> Result<Faults, Failure> {
         allowed,
         hold_bytes: given
             .parse("fault-hold-bytes", parse_hold)?
-            .unwrap_or(DEFAULT_HOLD_BYTES),
+            .unwrap_or(DEFAULT_HELD_PER_CONNECTION),
         admin: admin(given, allowed)?,
     })
 }
@@ -83,11 +81,11 @@ fn admin(given: &Layers, adding: bool) -> Result<Option<Config>, Failure> {
     }))
 }
 
-fn parse_hold(text: &str) -> Result<usize, String> {
+fn parse_hold(text: &str) -> Result<u64, String> {
     // One read: less would strike no answer of any size.
-    const LEAST: usize = 64 << 10;
-    const MOST: usize = 1 << 30;
-    match parse_size(text)? {
+    const LEAST: u64 = 64 << 10;
+    const MOST: u64 = 1 << 30;
+    match parse_size(text)? as u64 {
         bytes if bytes < LEAST => Err(format!(
             "\"{text}\" is less than 64KiB, too little to hold an answer; write more, such as 16MiB"
         )),

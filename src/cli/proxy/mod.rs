@@ -1,6 +1,7 @@
 //! `etcdtap proxy`.
 
 mod address;
+mod armed;
 mod faults;
 mod flags;
 mod resolve;
@@ -13,11 +14,12 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
+pub(super) use faults::plan;
 pub use flags::ProxyFlags;
 pub(super) use resolve::parse_format;
 pub use resolve::resolve;
 pub use resolved::{Faults, FilterArgs, Log, ProxyArgs, Route};
-pub(super) use serve::multi_thread;
+pub(super) use serve::{current_thread, multi_thread};
 
 pub use super::call_log::Format;
 use super::settings::{self, Layers};

@@ -46,7 +46,7 @@ pub struct Faults {
     /// Whether there may be any.
     pub allowed: bool,
     /// Bytes that they may hold back on one connection.
-    pub hold_bytes: usize,
+    pub hold_bytes: u64,
     /// The admin API.
     pub admin: Option<control::Config>,
 }
