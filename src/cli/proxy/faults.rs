@@ -100,13 +100,14 @@ fn parse_hold(text: &str) -> Result<u64, String> {
 ///
 /// # Errors
 /// All that is wrong with it, a line each.
-pub(in crate::cli) fn plan(path: &Path) -> Result<Plan, Failure> {
+pub(super) fn plan(path: &Path) -> Result<Plan, Failure> {
     let place = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| {
         let reason = io_reason(&error);
         Failure::asked(format!("--faults: {place} cannot be read: {reason}"))
     })?;
-    Plan::from_yaml(&place.to_string(), &text).map_err(|errors| Failure::asked(errors.to_string()))
+    Plan::from_yaml(&place.to_string(), &text)
+        .map_err(|errors| Failure::asked(format!("--faults: {place} cannot be used:\n{errors}")))
 }
 
 impl From<StartError> for Failure {

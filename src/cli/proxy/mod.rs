@@ -14,7 +14,6 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-pub(super) use faults::plan;
 pub use flags::ProxyFlags;
 pub(super) use resolve::parse_format;
 pub use resolve::resolve;
