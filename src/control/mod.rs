@@ -15,8 +15,6 @@ mod reply;
 mod routes;
 mod server;
 mod socket_file;
-#[cfg(test)]
-mod tests;
 mod tls;
 mod token;
 

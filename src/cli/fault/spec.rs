@@ -161,7 +161,12 @@ impl SpecFlags {
             if values.is_empty() {
                 continue;
             }
-            if matches.insert(key.to_owned(), json!(values)).is_some() {
+            // One by itself, so that what is said about it names no place in a list.
+            let values = match values.as_slice() {
+                [one] => json!(one),
+                many => json!(many),
+            };
+            if matches.insert(key.to_owned(), values).is_some() {
                 return Err(Failure::asked(format!(
                     "{flag}: --match says {key} already; leave one of them out"
                 )));

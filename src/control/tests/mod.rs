@@ -1,1 +1,0 @@
-//! The server and its client over real sockets.
