@@ -325,7 +325,7 @@ impl Course {
         let whole = self
             .ended
             .is_some_and(|at| now >= at + self.verdict.response_delay);
-        if self.lifted || self.is_past(now) {
+        if self.lifted || loss == Loss::Silence && self.is_past(now) {
             // Of a reply that has not begun nothing is lost yet.
             self.head?;
             return Some(self.reset(ErrorCode::CANCEL, orders));
@@ -517,8 +517,8 @@ struct Paced {
     pace: Arc<dyn Pace>,
     /// So far it may pass.
     to: u64,
-    /// When the next portion may.
-    next: Option<Instant>,
+    /// How much was reserved, and when it may pass.
+    next: Option<(u64, Instant)>,
 }
 
 impl Paced {
@@ -532,10 +532,10 @@ impl Paced {
 
     fn advance(&mut self, seen: u64, now: Instant) {
         while self.to < seen {
-            let portion = self.pace.portion().max(1).min(seen - self.to);
-            let at = *self
-                .next
-                .get_or_insert_with(|| self.pace.reserve(portion, now));
+            let (portion, at) = *self.next.get_or_insert_with(|| {
+                let portion = self.pace.portion().max(1).min(seen - self.to);
+                (portion, self.pace.reserve(portion, now))
+            });
             if at > now {
                 return;
             }
@@ -552,7 +552,7 @@ impl Paced {
     }
 
     fn next(&self, seen: u64) -> Option<Instant> {
-        self.next.filter(|_| self.to < seen)
+        self.next.filter(|_| self.to < seen).map(|(_, at)| at)
     }
 }
 

@@ -394,7 +394,6 @@ impl Session {
             let tracker = Tracker::new(peers, options, self.judge.take());
             let connection = relay::Connection::new(tracker, budget);
             self.protocol = Protocol::Http2(Box::new(connection));
-            self.refresh(now);
         }
         if !began.is_empty() {
             self.read(Side::Client, &began, now);
@@ -405,6 +404,7 @@ impl Session {
         }
         if let Protocol::Http2(_) = self.protocol {
             self.pass[from] = 0;
+            self.refresh(now);
         }
         self.read(from, bytes, now);
     }

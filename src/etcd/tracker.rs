@@ -44,6 +44,8 @@ struct Head {
     grpc: bool,
     encoding: Encoding,
     user_agent: Option<Arc<str>>,
+    /// Faults can strike it.
+    touchable: bool,
     /// All fields, where they may be needed again.
     fields: Vec<HeaderField>,
 }
@@ -338,8 +340,9 @@ type EventTeller<'a> =
 impl Tap for Tracker {
     type Stream = Stream;
 
-    fn opened(&mut self, id: StreamId, now: Instant) -> Stream {
+    fn opened(&mut self, id: StreamId, touchable: bool, now: Instant) -> Stream {
         let head = &mut self.head;
+        head.touchable = touchable;
         head.fields.clear();
         head.method.clear();
         head.path.clear();
@@ -406,7 +409,7 @@ impl Tap for Tracker {
                     let mut call = Box::new(OpenCall::new(id, method, name, started));
                     call.user_agent = head.user_agent.take();
                     call.directions.client.encoding = head.encoding;
-                    if self.bench.is_armed() {
+                    if head.touchable && self.bench.is_armed() {
                         let fields = std::mem::take(&mut head.fields);
                         self.suspect(&mut call, fields, end_stream, orders, now);
                     }

@@ -27,10 +27,12 @@ use crate::etcd::verdict::{FaultId, Judge};
 use crate::kube::key::KeySpace;
 use crate::notation::nearest;
 use crate::relay::Peers;
+use chance::Chance;
 use judge::ConnectionJudge;
+use rate::Shared;
 use rule::Rule;
+use schedule::Schedule;
 
-pub(super) use fitting::methods_of;
 pub use refused::Refused;
 pub use status::{FaultState, FaultStatus, Over};
 
@@ -46,6 +48,8 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 /// ten minutes, or until another one takes its name, and is then forgotten.
 pub struct Armory {
     seed: u64,
+    /// What the instants of shared speeds are counted from.
+    began: Instant,
     rules: ArcSwap<Vec<Arc<Rule>>>,
     /// Counts changes of any kind, so that a judge sees by one number whether
     /// its own copy still holds.
@@ -61,9 +65,9 @@ impl Armory {
     /// An armory with nothing in it. `seed` is for faults that are added one by
     /// one, and for plans without a seed of their own.
     pub fn new(seed: u64, now: Instant) -> Arc<Armory> {
-        let _ = now;
         Arc::new(Armory {
             seed,
+            began: now,
             rules: ArcSwap::default(),
             generation: AtomicU64::new(0),
             changing: Mutex::new(FaultId(1)),
@@ -94,7 +98,7 @@ impl Armory {
         let rules = plan
             .faults
             .into_iter()
-            .map(|spec| Arc::new(Rule::new(take(&mut next), spec, None, seed, now)))
+            .map(|spec| self.rule(&mut next, spec, None, seed, now))
             .collect();
         self.publish(next, rules);
         Ok(())
@@ -122,8 +126,9 @@ impl Armory {
         if rules.len() >= MOST_FAULTS {
             return Err(Refused::Full);
         }
-        let id = take(&mut next);
-        rules.push(Arc::new(Rule::new(id, fault, lives, self.seed, now)));
+        let rule = self.rule(&mut next, fault, lives, self.seed, now);
+        let id = rule.id;
+        rules.push(rule);
         self.publish(next, rules);
         Ok(id)
     }
@@ -152,8 +157,8 @@ impl Armory {
         let Some(at) = rules.iter().position(|rule| *rule.name == *name) else {
             return Err(unknown(name, &rules));
         };
-        let id = take(&mut next);
-        rules[at] = Arc::new(Rule::new(id, fault, lives, self.seed, now));
+        rules[at] = self.rule(&mut next, fault, lives, self.seed, now);
+        let id = rules[at].id;
         self.publish(next, rules);
         Ok(id)
     }
@@ -238,6 +243,22 @@ impl Armory {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
+    fn rule(
+        &self,
+        next: &mut FaultId,
+        spec: FaultSpec,
+        lives: Option<Duration>,
+        seed: u64,
+        now: Instant,
+    ) -> Arc<Rule> {
+        let id = *next;
+        next.0 += 1;
+        let chance = Chance::new(seed, &spec.name);
+        let schedule = Schedule::new(&spec, lives, now);
+        let shared = Shared::new(&spec.action, self.began);
+        Arc::new(Rule::new(id, spec, now, schedule, chance, shared))
+    }
+
     fn change_rules(&self) -> MutexGuard<'_, FaultId> {
         lock(&self.changing)
     }
@@ -272,12 +293,6 @@ impl fmt::Debug for Armory {
             .field("rules", &self.rules.load())
             .finish_non_exhaustive()
     }
-}
-
-fn take(next: &mut FaultId) -> FaultId {
-    let id = *next;
-    next.0 += 1;
-    id
 }
 
 fn unknown(name: &str, rules: &[Arc<Rule>]) -> Refused {

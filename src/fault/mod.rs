@@ -9,7 +9,8 @@
 
 mod armory;
 pub mod etcd_error;
+mod judges;
 pub mod plan;
 
-use armory::methods_of;
 pub use armory::{Armory, FaultState, FaultStatus, MOST_FAULTS, Over, Refused};
+pub use judges::ArmoryJudges;

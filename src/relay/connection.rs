@@ -140,6 +140,18 @@ impl<T: Tap> Connection<T> {
                 half.at = at;
                 half.framed = true;
             }
+            let skip = half.deframer.skip_left();
+            if framed && !half.framed && skip > 0 {
+                // Up to the boundary, and not beyond.
+                let (mut skipped, rest) = input.split_at(skip.min(input.len()));
+                if half.deframer.next(&mut skipped).is_ok_and(|piece| piece.is_none()) {
+                    input = rest;
+                    if input.is_empty() {
+                        break;
+                    }
+                    continue;
+                }
+            }
             match self.step(from, &mut input, bytes, now) {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -154,6 +166,9 @@ impl<T: Tap> Connection<T> {
         if !half.framed {
             half.out.pass(half.at..bytes.len());
             half.out.set_mid_frame(!half.deframer.at_frame_boundary());
+            if half.deframer.has_begun() {
+                half.out.begin();
+            }
         } else if calm && half.carry.is_empty() && half.deframer.at_frame_boundary() {
             half.framed = false;
         }

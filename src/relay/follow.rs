@@ -200,7 +200,7 @@ impl<T: Tap> Connection<T> {
                     check_opening(from, stream, streams.len())?;
                     *last_client_stream = stream;
                     *opened += 1;
-                    streams.insert(stream, Slot::new(tap.opened(stream, now)));
+                    streams.insert(stream, Slot::new(tap.opened(stream, framed, now)));
                 }
                 let Some(slot) = streams.get_mut(&stream) else {
                     let summary = half
@@ -318,6 +318,8 @@ impl<T: Tap> Connection<T> {
                     half.pass_unit(unit);
                 }
                 if let Some(touch) = &mut slot.touch {
+                    // An answer that was to be touched must not slip by now.
+                    *interposed |= touch.lanes.server.gate != Gate::Open;
                     for side in [Side::Client, Side::Server] {
                         let dropped = touch.lanes[side].cut(0, false);
                         held.remove(dropped);
@@ -342,6 +344,9 @@ impl<T: Tap> Connection<T> {
                 }
                 announced(settings, from, half, peer)?;
                 half.pass_if_framed(unit);
+                if framed {
+                    half.out.begin();
+                }
             }
             Piece::Ping { ack, payload } => {
                 if ack {
@@ -606,16 +611,16 @@ fn credit(ahead: &mut i64, pending: u64, increment: u32) -> u32 {
     due as u32
 }
 
-/// Whether a reset of `from`'s has to wait for what is held of its answer: a
-/// server that answered early says by a reset that it wants no more of the
-/// request, and that must not overtake the answer.
+/// Whether a reset of `from`'s has to wait for what the peer is still to be
+/// given: a server that answered early says by a reset that it wants no more of
+/// the request, and that must not overtake the answer.
 fn reset_is_held<S>(from: Side, slot: &Slot<S>) -> bool {
     from == Side::Server
         && slot.ended[from]
         && slot
             .touch
             .as_ref()
-            .is_some_and(|touch| !touch.dead[from.peer()] && !touch.lanes[from].queue.is_empty())
+            .is_some_and(|touch| !touch.dead[from.peer()] && !touch.lanes[from].delivered)
 }
 
 fn owned(field: crate::http2::hpack::Field<'_>) -> HeaderField {

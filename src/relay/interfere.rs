@@ -277,6 +277,9 @@ impl<T: Tap> Hands<'_, T> {
                     lane.delivered = true;
                 }
                 Item::Reset(code) => {
+                    if lane.gate != Gate::Open {
+                        break;
+                    }
                     frame_encoder::rst_stream(half.out.own(), id, *code);
                     touch.dead[side.peer()] = true;
                 }

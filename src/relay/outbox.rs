@@ -11,9 +11,11 @@ use super::Transmit;
 pub(super) struct Outbox {
     segments: VecDeque<Transmit>,
     /// Frames of ours that wait for the end of a frame that is passing in
-    /// pieces: nothing may stand inside it.
+    /// pieces: nothing may stand inside it; nor before the first SETTINGS.
     deferred: Vec<u8>,
     mid_frame: bool,
+    /// The first SETTINGS have passed (RFC 9113, section 3.4).
+    begun: bool,
 }
 
 /// Room for segments that stays allocated while nothing leaves.
@@ -44,7 +46,7 @@ impl Outbox {
 
     /// Where whole frames of our own are to be written.
     pub fn own(&mut self) -> &mut Vec<u8> {
-        if self.mid_frame {
+        if self.mid_frame || !self.begun {
             return &mut self.deferred;
         }
         if !matches!(self.segments.back(), Some(Transmit::Own(_))) {
@@ -60,9 +62,17 @@ impl Outbox {
     /// Whether what left so far ends inside a frame.
     pub fn set_mid_frame(&mut self, mid_frame: bool) {
         self.mid_frame = mid_frame;
-        if !mid_frame && !self.deferred.is_empty() {
+        if !mid_frame && self.begun && !self.deferred.is_empty() {
             let deferred = std::mem::take(&mut self.deferred);
             self.segments.push_back(Transmit::Own(deferred));
+        }
+    }
+
+    /// The first SETTINGS have passed.
+    pub fn begin(&mut self) {
+        if !self.begun {
+            self.begun = true;
+            self.set_mid_frame(self.mid_frame);
         }
     }
 
@@ -97,6 +107,7 @@ mod tests {
     fn runs_are_joined_and_own_frames_stay_out_of_foreign_ones() {
         let mut out = Outbox::default();
         out.pass(0..5);
+        out.begin();
         out.pass(5..9);
         out.set_mid_frame(true);
         out.own().extend(b"own");

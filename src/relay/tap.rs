@@ -14,8 +14,10 @@ pub trait Tap {
     /// What is kept of an open stream.
     type Stream;
 
-    /// The client opens a stream: its header block begins.
-    fn opened(&mut self, id: StreamId, now: Instant) -> Self::Stream;
+    /// The client opens a stream: its header block begins. Orders for it are
+    /// carried out only if it is `touchable`: if the client's frames pass one by
+    /// one.
+    fn opened(&mut self, id: StreamId, touchable: bool, now: Instant) -> Self::Stream;
 
     /// One field of a header block, in order.
     fn field(&mut self, from: Side, stream: &mut Self::Stream, name: &[u8], value: &[u8]);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::chance::{Draws, Generator, Identity, Purpose};
-use super::rate::{Speed, Together};
+use super::rate::{Shared, Speed, Together};
 use super::rule::Rule;
 use super::schedule::sooner;
 use super::words;
@@ -204,7 +204,9 @@ impl Composition {
     fn decide_response(&mut self, at: usize, rule: &Rule, until: Option<Instant>) {
         let (fate, did) = match &rule.spec.action {
             Action::Rate(Rate::BytesPerSecond(size)) => {
-                self.speeds.extend(rule.speed.clone());
+                if let Shared::Speed(speed) = &rule.shared {
+                    self.speeds.push(Arc::clone(speed));
+                }
                 return self.say(at, format!("response slowed to {size} a second"));
             }
             Action::LoseReply(lose) => {

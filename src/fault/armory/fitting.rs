@@ -2,9 +2,11 @@
 //! head shows, what its request shows, each looked at as soon as it is known.
 
 use crate::etcd::verdict::Asked;
-use crate::etcd::{Method, Request};
-use crate::fault::plan::{Action, FaultSpec, Match, VerbTerm, lies_within};
-use crate::kube::operation::{Operation, Verb};
+use crate::etcd::{MethodName, Request};
+use crate::fault::plan::{
+    Action, FaultSpec, Match, lies_within, lives_on, may_have_later_requests,
+};
+use crate::kube::operation::Operation;
 use crate::relay::Peers;
 
 /// Whether calls of this connection could be meant.
@@ -26,9 +28,9 @@ pub(super) fn fits_head(fault: &FaultSpec, call: &Asked<'_>) -> bool {
     let name = call.name;
     terms.service.holds(|term| term.fits(&name.service))
         && (terms.method).holds(|term| term.fits(&name.service, &name.method))
-        && (terms.verb).holds(|term| methods_of(*term).contains(&call.method))
+        && (terms.verb).holds(|term| term.methods().contains(&call.method))
         && (terms.user_agent).holds(|glob| call.user_agent.is_some_and(|text| glob.fits(text)))
-        && is_possible(&fault.action, call.method, &name.method)
+        && is_possible(&fault.action, name)
 }
 
 /// Whether a call whose connection and head fit is meant.
@@ -62,28 +64,10 @@ pub(super) fn fits_request(terms: &Match, call: &Asked<'_>, operation: &Operatio
         })
 }
 
-/// The methods whose requests can be this verb.
-pub(in crate::fault) fn methods_of(verb: VerbTerm) -> &'static [Method] {
-    match verb.0 {
-        Verb::Get | Verb::List | Verb::ListPage | Verb::Count => {
-            &[Method::Range, Method::RangeStream]
-        }
-        Verb::Create | Verb::Update => &[Method::Txn],
-        Verb::Delete => &[Method::Txn, Method::DeleteRange],
-        Verb::LeaseGrant => &[Method::LeaseGrant],
-        Verb::LeaseKeepalive => &[Method::LeaseKeepAlive],
-        Verb::Compaction => &[Method::Compact, Method::Txn],
-        Verb::Watch => &[Method::Watch],
-        Verb::Conflict | Verb::Progress => &[],
-    }
-}
-
 /// Whether anything can be done to calls of this method. A stream that lives as
 /// long as its client wants has no whole answer; a call of one request has no
 /// later messages.
-fn is_possible(action: &Action, method: Method, name: &str) -> bool {
-    let lives_on = matches!(method, Method::Watch | Method::LeaseKeepAlive)
-        || method == Method::Other && matches!(name, "Observe" | "Watch");
+fn is_possible(action: &Action, name: &MethodName) -> bool {
     let only_later_requests = match action {
         Action::Delay(delay) => {
             delay.each_request_message.is_some()
@@ -93,6 +77,6 @@ fn is_possible(action: &Action, method: Method, name: &str) -> bool {
         }
         _ => false,
     };
-    !(lives_on && action.needs_an_end())
-        && (lives_on || method == Method::Other || !only_later_requests)
+    !(action.needs_an_end() && lives_on(name))
+        && (!only_later_requests || may_have_later_requests(name))
 }

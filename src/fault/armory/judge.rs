@@ -27,6 +27,8 @@ pub(super) struct ConnectionJudge {
     rules: Vec<Arc<Rule>>,
     /// Whether one of them was active at the last look.
     armed: bool,
+    /// Whether one of those that were duplicates requests.
+    keeps: bool,
     /// Whether anybody has looked since `rules` were taken.
     looked: bool,
     /// When `armed` has to be looked at again; `None` at the next change.
@@ -42,6 +44,7 @@ impl ConnectionJudge {
             generation: 0,
             rules: Vec::new(),
             armed: false,
+            keeps: false,
             looked: false,
             look_at: None,
         };
@@ -70,11 +73,13 @@ impl ConnectionJudge {
     fn look(&mut self, now: Instant) {
         self.looked = true;
         self.armed = false;
+        self.keeps = false;
         self.look_at = None;
         for rule in &self.rules {
             let edge = match rule.phase(now) {
                 Phase::Active(until) => {
                     self.armed = true;
+                    self.keeps |= matches!(rule.spec.action, Action::Duplicate(_));
                     until
                 }
                 Phase::Waiting(begins) => begins,
@@ -87,6 +92,8 @@ impl ConnectionJudge {
 
 impl Judge for ConnectionJudge {
     fn refresh(&mut self, now: Instant) -> Refreshed {
+        // Also after a fault was used up, once for each such: nothing is lifted
+        // then, and whoever asks learns that.
         let changed = self.armory.generation() != self.generation;
         if changed {
             self.take_rules();
@@ -97,6 +104,7 @@ impl Judge for ConnectionJudge {
         Refreshed {
             armed: self.armed,
             changed,
+            keeps: self.keeps,
         }
     }
 

@@ -7,9 +7,33 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::etcd::verdict::Pace;
+use crate::fault::plan::{Action, Rate};
 
 /// Nobody waits longer for a turn; see [`Rate`](crate::fault::plan::Rate).
 pub(super) const LONGEST_QUEUE: Duration = Duration::from_secs(60);
+
+/// What the calls that a fault is about share.
+#[derive(Debug)]
+pub(super) enum Shared {
+    /// Nothing: it is no rate.
+    Nothing,
+    /// `calls_per_second`.
+    Turns(Turns),
+    /// `bytes_per_second`.
+    Speed(Arc<Speed>),
+}
+
+impl Shared {
+    pub fn new(action: &Action, began: Instant) -> Shared {
+        match action {
+            Action::Rate(Rate::CallsPerSecond(calls)) => Shared::Turns(Turns::new(*calls, began)),
+            Action::Rate(Rate::BytesPerSecond(bytes)) => {
+                Shared::Speed(Arc::new(Speed::new(bytes.0, began)))
+            }
+            _ => Shared::Nothing,
+        }
+    }
+}
 
 /// Turns, one after another.
 #[derive(Debug)]

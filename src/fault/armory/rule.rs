@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::chance::{Chance, Draws, Identity, Purpose};
 use super::lock;
-use super::rate::{Speed, Turns};
+use super::rate::Shared;
 use super::schedule::{Phase, Schedule};
 use super::status::{FaultState, FaultStatus, Over};
 use crate::etcd::verdict::FaultId;
-use crate::fault::plan::{Action, FaultSpec, Rate};
+use crate::fault::plan::FaultSpec;
 
 /// One fault.
 #[derive(Debug)]
@@ -26,10 +26,8 @@ pub(super) struct Rule {
     gave_up: AtomicU64,
     last_gave_up: Mutex<Option<Box<str>>>,
     chance: Chance,
-    /// The turns of `calls_per_second`.
-    turns: Option<Turns>,
-    /// The speed of `bytes_per_second`.
-    pub speed: Option<Arc<Speed>>,
+    /// What its calls share, if it is a rate.
+    pub shared: Shared,
 }
 
 /// What became of a match.
@@ -47,31 +45,24 @@ impl Rule {
     pub fn new(
         id: FaultId,
         spec: FaultSpec,
-        lives: Option<Duration>,
-        seed: u64,
-        now: Instant,
+        loaded: Instant,
+        schedule: Schedule,
+        chance: Chance,
+        shared: Shared,
     ) -> Rule {
-        let (turns, speed) = match &spec.action {
-            Action::Rate(Rate::CallsPerSecond(calls)) => (Some(Turns::new(*calls, now)), None),
-            Action::Rate(Rate::BytesPerSecond(bytes)) => {
-                (None, Some(Arc::new(Speed::new(bytes.0, now))))
-            }
-            _ => (None, None),
-        };
         Rule {
             id,
             name: spec.name.shared(),
-            loaded: now,
-            schedule: Schedule::new(&spec, lives, now),
+            spec: Arc::new(spec),
+            loaded,
+            schedule,
             paused: AtomicBool::new(false),
             matched: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             gave_up: AtomicU64::new(0),
             last_gave_up: Mutex::default(),
-            chance: Chance::new(seed, &spec.name),
-            turns,
-            speed,
-            spec: Arc::new(spec),
+            chance,
+            shared,
         }
     }
 
@@ -122,8 +113,10 @@ impl Rule {
             && self.spec.every.is_none_or(|every| nth % every == 0)
             && self.is_drawn(draws);
         // A call whose turn it is was not touched.
-        let turn = self.turns.as_ref().filter(|_| chosen);
-        let turn = turn.map(|turns| turns.wait(now));
+        let turn = match &self.shared {
+            Shared::Turns(turns) if chosen => Some(turns.wait(now)),
+            _ => None,
+        };
         if !chosen || turn.is_some_and(|wait| wait.is_zero()) {
             return Struck {
                 draws: None,

@@ -34,8 +34,10 @@ pub use error::{Place, PlanError, PlanErrors};
 pub use scalar::{AnyOf, FaultName, Glob, KeyText, Probability, Size, Span};
 pub use terms::{
     GroupTerm, KeyRange, Match, MethodTerm, ResourceTerm, ServiceTerm, SizeRange, VerbTerm,
-    lies_within,
 };
+
+pub(in crate::fault) use methods::{lives_on, may_have_later_requests};
+pub(in crate::fault) use terms::lies_within;
 
 /// The JSON Schema of a plan, for editors and for people.
 pub const SCHEMA: &str = include_str!("../../../docs/plan.schema.json");

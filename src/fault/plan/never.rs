@@ -5,16 +5,14 @@
 
 use super::action::Action;
 use super::field::{Field, Fields, Findings};
-use super::methods::{self, Known};
+use super::methods::{self, Known, lives_on, may_have_later_requests};
 use super::terms::{Match, MethodTerm, ResourceTerm, VerbTerm, lies_within};
-use crate::etcd::MethodName;
-use crate::fault::methods_of;
 use crate::kube::operation::Verb;
 use crate::kube::resources::{self, BuiltIn};
 
 /// The methods that a match could be about.
 pub(super) struct Meant {
-    methods: Vec<Known>,
+    methods: Vec<&'static Known>,
     /// Whether a service is named that is not known here.
     open: bool,
 }
@@ -33,7 +31,7 @@ impl Meant {
                 .iter()
                 .any(|service| !known.iter().any(|known| service.fits(&known.service)));
         let methods = known
-            .into_iter()
+            .iter()
             .filter(|known| {
                 matches.service.holds(|term| term.fits(&known.service))
                     && (matches.method).holds(|term| term.fits(&known.service, &known.method))
@@ -44,15 +42,13 @@ impl Meant {
     }
 
     fn all(&self, is: impl Fn(&Known) -> bool) -> bool {
-        !self.open && !self.methods.is_empty() && self.methods.iter().all(is)
+        !self.open && !self.methods.is_empty() && self.methods.iter().all(|known| is(known))
     }
 }
 
 /// Whether calls of this method can be this verb.
 fn can_be(known: &Known, verb: VerbTerm) -> bool {
-    let path = format!("/{}/{}", known.service, known.method);
-    let (method, _) = MethodName::parse(path.as_bytes());
-    methods_of(verb).contains(&method)
+    verb.methods().contains(&known.name().0)
 }
 
 /// Looks at a match whose terms are each in order.
@@ -74,7 +70,7 @@ pub(super) fn look_at_action(
     findings: &mut Findings,
 ) {
     let meant = Meant::of(matches);
-    if action.needs_an_end() && meant.all(Known::lives_on) {
+    if action.needs_an_end() && meant.all(|known| lives_on(&known.name().1)) {
         field.refuse(
             findings,
             format!(
@@ -86,7 +82,7 @@ pub(super) fn look_at_action(
     }
     if let Action::Delay(delay) = action
         && delay.each_request_message.is_some()
-        && meant.all(|known| !known.has_later_requests())
+        && meant.all(|known| !may_have_later_requests(&known.name().1))
     {
         field.refuse(
             findings,
@@ -197,7 +193,7 @@ fn keys_and_methods(matches: &Match, fields: &Fields<'_>, findings: &mut Finding
         "key_range",
     ];
     for field in fields.given(&terms) {
-        let of: Vec<String> = meant.methods.iter().map(short).collect();
+        let of: Vec<String> = meant.methods.iter().map(|known| short(known)).collect();
         let why = format!("a call of {} names no key", of.join(" or "));
         field.refuse(findings, why, "leave this term out");
     }

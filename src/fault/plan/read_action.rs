@@ -47,8 +47,21 @@ pub(super) fn read_action(field: &Field<'_>, findings: &mut Findings) -> Option<
         }
         return action;
     }
+    if field.node.value == Value::Null {
+        field.refuse(
+            findings,
+            "it is not said what is done",
+            "write it here, such as action: hang",
+        );
+        return None;
+    }
     let fields = field.map(findings, &Action::NAMES)?;
     let (name, settings) = fields.one_of(&Action::NAMES, findings)?;
+    if settings.node.value == Value::Null && without_settings(name).is_some() {
+        let hint = format!("write {name}: {{}}, or action: {name}");
+        settings.refuse(findings, "the value is missing", &hint);
+        return None;
+    }
     match name {
         "delay" => read_delay(&settings, findings).map(Action::Delay),
         "rate" => rate(&settings, findings).map(Action::Rate),

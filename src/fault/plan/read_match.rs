@@ -37,10 +37,10 @@ pub(super) fn read_match<'n>(
     let known = methods::all();
     let matches = Match {
         service: any(&fields, "service", findings, |field, findings| {
-            service(field, &known, findings)
+            service(field, known, findings)
         }),
         method: any(&fields, "method", findings, |field, findings| {
-            method(field, &known, findings)
+            method(field, known, findings)
         }),
         verb: any(&fields, "verb", findings, verb),
         resource: any(&fields, "resource", findings, |field, findings| {

@@ -3,6 +3,9 @@
 //!
 //! The types that are read by hand have their shapes written down here.
 
+mod agreement;
+mod check;
+
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

@@ -2,7 +2,9 @@
 //!
 //! Every term that is given must hold; a term with several values holds if one
 //! of them does. A call that lacks what a term asks about (no key, no user
-//! agent, no TLS) does not fit.
+//! agent, no TLS, a message that cannot be read) does not fit. Of a Txn the terms
+//! look at the operation that counts, as the log does: its first write, or else
+//! its first.
 
 use std::fmt;
 
@@ -10,6 +12,7 @@ use serde::Serialize;
 
 use super::address::{ClientTerm, ListenerTerm};
 use super::scalar::{AnyOf, Glob, KeyText, Size, as_text};
+use crate::etcd::Method;
 use crate::kube::operation::Verb;
 
 as_text!(ServiceTerm, MethodTerm, VerbTerm, ResourceTerm, GroupTerm);
@@ -154,6 +157,22 @@ impl VerbTerm {
             .into_iter()
             .filter(|verb| !matches!(verb, Verb::Conflict | Verb::Progress))
     }
+
+    /// The methods whose requests can be this verb.
+    pub fn methods(self) -> &'static [Method] {
+        match self.0 {
+            Verb::Get | Verb::List | Verb::ListPage | Verb::Count => {
+                &[Method::Range, Method::RangeStream]
+            }
+            Verb::Create | Verb::Update => &[Method::Txn],
+            Verb::Delete => &[Method::Txn, Method::DeleteRange],
+            Verb::LeaseGrant => &[Method::LeaseGrant],
+            Verb::LeaseKeepalive => &[Method::LeaseKeepAlive],
+            Verb::Compaction => &[Method::Compact, Method::Txn],
+            Verb::Watch => &[Method::Watch],
+            Verb::Conflict | Verb::Progress => &[],
+        }
+    }
 }
 
 impl fmt::Display for VerbTerm {
@@ -255,7 +274,7 @@ impl SizeRange {
 
 /// Whether the key, or the whole range, lies within `prefix`. `end` is etcd's
 /// `range_end`.
-pub fn lies_within(prefix: &[u8], key: &[u8], end: Option<&[u8]>) -> bool {
+pub(in crate::fault) fn lies_within(prefix: &[u8], key: &[u8], end: Option<&[u8]>) -> bool {
     key.starts_with(prefix)
         && end.is_none_or(|end| {
             // Everything from the key on never ends within a prefix; what begins

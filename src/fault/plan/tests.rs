@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 /// The plans of `fixtures/plans` that are right.
@@ -161,6 +163,63 @@ fn custom_resources_may_have_any_group() {
         let text = format!("name: a\nmatch: {terms}\naction: hang\n");
         if let Err(errors) = FaultSpec::from_yaml("p", &text) {
             panic!("{terms}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn anchors_and_merges_are_yaml_as_usual() {
+    let text = "faults:\n\
+                - {name: a, match: &pods {resource: pods, verb: get}, action: hang}\n\
+                - {name: b, match: *pods, action: hang}\n\
+                - {name: c, match: {<<: *pods, namespace: lab}, action: hang}\n";
+    let plan = Plan::from_yaml("p", text).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(plan.faults[0].matches, plan.faults[1].matches);
+    assert_eq!(plan.faults[0].matches.verb, plan.faults[2].matches.verb);
+    assert!(!plan.faults[2].matches.namespace.is_absent());
+}
+
+#[test]
+fn missing_values_are_told() {
+    for (fault, told) in [
+        (
+            "name: a\naction:\n",
+            "p:2:7: action: it is not said what is done; write it here, such as action: hang",
+        ),
+        (
+            "name: a\naction:\n  hang:\n",
+            "p:3:7: action.hang: the value is missing; write hang: {}, or action: hang",
+        ),
+        (
+            "name: a\nmatch:\naction: hang\n",
+            "p:2:6: match: the value is missing; write keys with values, or leave the key out",
+        ),
+    ] {
+        let errors = FaultSpec::from_yaml("p", fault).expect_err(fault);
+        assert_eq!(errors.to_string(), told);
+    }
+}
+
+proptest! {
+    /// Whatever is cut out of a plan: it is read, or refused in words.
+    #[test]
+    fn mangled_plans_are_survived(
+        which in 0..GOOD.len(),
+        cut in any::<prop::sample::Index>(),
+        len in 0..40_usize,
+        put in "[a-z0-9 :{}\\[\\],*&%\n-]{0,6}",
+    ) {
+        let mut text: Vec<char> = GOOD[which].1.chars().collect();
+        let from = cut.index(text.len());
+        let to = (from + len).min(text.len());
+        text.splice(from..to, put.chars());
+        let text: String = text.into_iter().collect();
+        match Plan::from_yaml("p", &text) {
+            Ok(plan) => {
+                let json = serde_json::to_string(&plan).expect("JSON");
+                prop_assert_eq!(Plan::from_json(&json), Ok(plan), "{}", json);
+            }
+            Err(errors) => prop_assert!(!errors.0.is_empty()),
         }
     }
 }

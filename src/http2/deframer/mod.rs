@@ -202,6 +202,19 @@ impl Deframer {
         between && self.open_block.is_none()
     }
 
+    /// Bytes that are still to come of a frame whose type is unknown.
+    pub fn skip_left(&self) -> usize {
+        match self.state {
+            State::Skip { left } => left,
+            _ => 0,
+        }
+    }
+
+    /// Whether the SETTINGS frame that begins every direction was read.
+    pub fn has_begun(&self) -> bool {
+        self.settings_seen
+    }
+
     /// Whether the client's preface was read; never, for the server's side.
     pub fn preface_seen(&self) -> bool {
         self.preface_seen

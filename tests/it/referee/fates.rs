@@ -28,7 +28,8 @@ pub fn check(client: &ClientModel, server: &ServerModel, docket: &Docket) -> Res
         let kept = case.and_then(|case| case.check());
         kept.map_err(|words| {
             let (request, response) = (&decided.request, &decided.response);
-            let words = format!("{words} (decided: {request:?}, {response:?})");
+            let until = decided.until.map(|until| until - decided.at);
+            let words = format!("{words} (decided: {request:?}, {response:?}, until {until:?})");
             client.end.wrong(Rule::Fate, *id, 0, words)
         })?;
         if !matches!(decided.response, ResponseFate::CutShort(..)) {
@@ -367,6 +368,10 @@ impl<'a> Case<'a> {
         let (sent, got) = (&self.server.sent, &self.client.received);
         is(got.data.is_empty(), || "the lost reply came".into())?;
         let whole = sent.ended.or(sent.reset.map(|(_, at)| at));
+        // The silence may be over before the reply is whole.
+        if let (Loss::Silence, Some(until)) = (loss, self.decided.until) {
+            return self.reset_by(ErrorCode::CANCEL, until);
+        }
         let Some(whole) = whole else {
             is(self.gave_up(), || {
                 "the call ended before its reply was whole".into()
@@ -377,12 +382,8 @@ impl<'a> Case<'a> {
             Loss::Refuse(refusal) => self.refused(refusal, whole),
             Loss::Reset(code) => self.reset_by(*code, whole),
             Loss::Silence => {
-                self.nothing_seen()?;
-                let until = self.decided.until;
-                is(self.gave_up() || until.is_some(), || {
-                    "the silence ended".into()
-                })?;
-                self.reset_with(ErrorCode::CANCEL, until.unwrap_or(whole))
+                is(self.gave_up(), || "the silence ended".into())?;
+                self.nothing_seen()
             }
         }
     }

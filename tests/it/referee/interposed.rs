@@ -73,7 +73,6 @@ fn range(usual: u64) -> Range<u64> {
 }
 
 #[test]
-#[ignore = "until the core interposes"]
 fn whatever_is_decided_both_peers_are_content() {
     run_all(range(300), true, |judge, now| {
         Core::judged(Some(Box::new(judge)), now)

@@ -1,6 +1,7 @@
 //! A judge who leaves all to chance, and remembers what it said.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,9 @@ pub struct RandomJudge {
     random: Random,
     /// Percent of the suspects that are touched.
     touched: usize,
+    /// When it is armed, after it was asked first; `None`: all the time.
+    armed: Option<Range<Duration>>,
+    began: Option<Instant>,
     docket: Docket,
     /// Streams that were asked about.
     judged: Vec<u32>,
@@ -59,11 +63,23 @@ impl RandomJudge {
         RandomJudge {
             seed,
             touched: random.pick(&[10, 40, 100]),
+            armed: random.chance(40).then(|| {
+                let from = random.below(1000);
+                let to = from + random.below(5000);
+                Duration::from_millis(from as u64)..Duration::from_millis(to as u64)
+            }),
+            began: None,
             random,
             docket: Arc::clone(docket),
             judged: Vec::new(),
             wrong: Arc::clone(wrong),
         }
+    }
+
+    fn is_armed(&mut self, now: Instant) -> bool {
+        let began = *self.began.get_or_insert(now);
+        let armed = self.armed.as_ref();
+        armed.is_none_or(|armed| armed.contains(&now.duration_since(began)))
     }
 
     fn duration(&mut self) -> Duration {
@@ -157,7 +173,11 @@ impl RandomJudge {
         if self.random.chance(15) {
             decided.pace = Some(Arc::new(Speed::new(&mut self.random)));
         }
-        if self.random.chance(50) {
+        // It says nothing where nothing would be held for good.
+        let held = decided.request == RequestFate::Hang
+            || decided.response == ResponseFate::Lose(Loss::Silence)
+            || decided.response == ResponseFate::WithholdTrailers;
+        if held && self.random.chance(50) {
             decided.until = Some(now + self.duration());
         }
         decided
@@ -165,15 +185,18 @@ impl RandomJudge {
 }
 
 impl Judge for RandomJudge {
-    fn refresh(&mut self, _: Instant) -> Refreshed {
+    fn refresh(&mut self, now: Instant) -> Refreshed {
         Refreshed {
-            armed: true,
+            armed: self.is_armed(now),
             changed: false,
             keeps: false,
         }
     }
 
-    fn suspects(&mut self, call: &Asked<'_>, _: Instant) -> Suspicion {
+    fn suspects(&mut self, call: &Asked<'_>, now: Instant) -> Suspicion {
+        if !self.is_armed(now) {
+            return Suspicion::None;
+        }
         match call.stream.number() % 7 {
             0 => Suspicion::None,
             _ => Suspicion::Judge,

@@ -173,6 +173,7 @@ impl<J: Judge> StandIn<J> {
             request: &Request::Unread,
             request_bytes: 0,
         };
+        self.judge.refresh(now);
         if self.judge.suspects(&asked, now) == Suspicion::None {
             return None;
         }
@@ -311,6 +312,12 @@ impl<J: Judge> StandIn<J> {
             return;
         };
         let own_reset = said.reset.filter(|_| said.ended.is_none());
+        if let (Some((code, _)), false) = (own_reset, verdict.hits.is_empty()) {
+            // What is held for it goes with it.
+            self.ends.client.reset(id, code);
+            call.over = true;
+            return;
+        }
         if own_reset.is_none() && !self.is_time(at + verdict.response_delay, now) {
             return;
         }
@@ -320,10 +327,9 @@ impl<J: Judge> StandIn<J> {
             client.queue(id, Piece::Head(head.clone()));
             client.flush(1000, now);
         }
-        if let ResponseFate::ResetAfterHead(code) = &verdict.response {
-            if said.head.is_some() && !said.is_over() || !said.data.is_empty() {
-                return self.reset(id, code.0, call);
-            }
+        let headed = (said.head.is_some() && !said.is_over()) || !said.data.is_empty();
+        if let (true, ResponseFate::ResetAfterHead(code)) = (headed, &verdict.response) {
+            return self.reset(id, code.0, call);
         }
         let (portion, reset) = match &verdict.response {
             ResponseFate::ResetInMessage(code, portion) => (Some(*portion), Some(*code)),
@@ -383,7 +389,7 @@ impl<J: Judge> StandIn<J> {
         let client = &mut self.ends.client;
         if let Some((code, _)) = own_reset {
             let rest = said.data[call.response.passed..].to_vec();
-            if !rest.is_empty() && verdict.hits.is_empty() {
+            if !rest.is_empty() {
                 client.queue(id, Piece::Data(rest, 0));
             }
             client.queue(id, Piece::Reset(code));
@@ -406,8 +412,7 @@ impl<J: Judge> StandIn<J> {
         }
         // What comes behind the end is at most a reset that says so.
         if let Some((code, _)) = said.reset {
-            client.flush(100_000, now);
-            client.reset(id, code);
+            client.queue(id, Piece::Reset(code));
         }
         call.over = true;
     }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use etcdtap::etcd::verdict::{Asked, FaultId, Judge, Refreshed, Suspicion, Verdict};
 use etcdtap::http2::Side;
 
 use super::wire::{Core, Straight, Wire};
@@ -89,11 +90,46 @@ fn a_seed_is_a_run() {
     }
 }
 
+/// A judge who never has anything to say.
+#[derive(Debug)]
+struct Idle;
+
+impl Judge for Idle {
+    fn refresh(&mut self, _: Instant) -> Refreshed {
+        Refreshed::default()
+    }
+
+    fn suspects(&mut self, _: &Asked<'_>, _: Instant) -> Suspicion {
+        Suspicion::None
+    }
+
+    fn judge(&mut self, _: &Asked<'_>, _: Instant) -> Option<Box<Verdict>> {
+        None
+    }
+
+    fn is_lifted(&self, _: FaultId) -> bool {
+        false
+    }
+
+    fn gave_up(&mut self, _: FaultId, why: &str) {
+        panic!("the core gave up: {why}");
+    }
+}
+
 #[test]
 fn a_core_without_a_judge_is_a_wire() {
+    is_a_wire(|now| Core::transparent(None, now));
+}
+
+#[test]
+fn a_core_whose_judge_is_idle_is_a_wire() {
+    is_a_wire(|now| Core::transparent(Some(Box::new(Idle)), now));
+}
+
+fn is_a_wire(core: impl Fn(Instant) -> Core) {
     let mut through = Seen::default();
-    for seed in 0..seeds(300) {
-        let (plain, core) = (run(seed, |_| Straight), run(seed, Core::transparent));
+    for seed in 0..seeds(150) {
+        let (plain, core) = (run(seed, |_| Straight), run(seed, &core));
         // The core's own timers may split time; what was said is the same.
         for (id, stream) in &plain.client.end.streams {
             let other = &core.client.end.streams[id];

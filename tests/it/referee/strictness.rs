@@ -5,29 +5,16 @@ use std::time::Instant;
 use etcdtap::http2::Side;
 
 use super::endpoint::{
-    BANDWIDTH_PING, Endpoint, HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, Taste,
+    BANDWIDTH_PING, Endpoint, HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE,
 };
 use super::frame::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PRIORITY,
     PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, write,
 };
 use super::hpack::Field;
+use super::overhear::STILL;
 use super::random::Random;
 use super::violation::Rule;
-
-/// One that credits nothing and measures nothing.
-const STILL: Taste = Taste {
-    oddities: 0,
-    window_target: 65_535,
-    window_step: i64::MAX,
-    stream_share: 1,
-    bandwidth: false,
-    appetite: 0,
-    restless: 0,
-    limits_streams: false,
-    sip: false,
-    late_credit: false,
-};
 
 /// A client with streams 1 and 3 open and the server's SETTINGS seen.
 fn client() -> Endpoint {

@@ -64,10 +64,11 @@ pub fn peers() -> Arc<Peers> {
 }
 
 impl Core {
-    pub fn transparent(now: Instant) -> Core {
+    /// One that has nothing to do: with a judge who is not armed, or without any.
+    pub fn transparent(judge: Option<Box<dyn Judge>>, now: Instant) -> Core {
         Core {
             transparent: true,
-            ..Core::judged(None, now)
+            ..Core::judged(judge, now)
         }
     }
 

@@ -143,7 +143,6 @@ fn end(end_stream: bool) -> &'static str {
 pub struct Stand {
     pub session: Session,
     pub now: Instant,
-    pub start: Instant,
     pub events: Vec<Event>,
     pub bench: Arc<Mutex<Bench>>,
     encoders: Both<Encoder>,
@@ -170,7 +169,6 @@ impl Stand {
         let mut stand = Stand {
             session: Session::with_judge(peers(), &Arc::new(options), Some(Box::new(judge)), now),
             now,
-            start: now,
             events: Vec::new(),
             bench,
             encoders: Both {
