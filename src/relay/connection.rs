@@ -144,7 +144,11 @@ impl<T: Tap> Connection<T> {
             if framed && !half.framed && skip > 0 {
                 // Up to the boundary, and not beyond.
                 let (mut skipped, rest) = input.split_at(skip.min(input.len()));
-                if half.deframer.next(&mut skipped).is_ok_and(|piece| piece.is_none()) {
+                if half
+                    .deframer
+                    .next(&mut skipped)
+                    .is_ok_and(|piece| piece.is_none())
+                {
                     input = rest;
                     if input.is_empty() {
                         break;
