@@ -274,6 +274,9 @@ async fn its_examples_and_defaults_hold() {
     let answer = asked.of(&service).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     assert_eq!(answer.json()["fault"]["name"], example["name"]);
+    let listed = service.armory.list(std::time::Instant::now());
+    let names: Vec<&str> = listed.iter().map(|one| &*one.fault.name).collect();
+    assert_eq!(names, ["stands", "slow-lists"]);
     let usual = add["parameters"][0]["schema"]["default"].as_str().unwrap();
     let usual = etcdtap::notation::parse_duration(usual).unwrap();
     assert_eq!(usual, control::TIME_TO_LIVE);
