@@ -82,7 +82,7 @@ fn terms_and_times_are_put_together() {
         "one",
         "--hang",
         "--verb",
-        "list",
+        "update",
         "--verb",
         "get",
         "--resource",
@@ -121,7 +121,7 @@ fn terms_and_times_are_put_together() {
         "name": "one",
         "action": { "hang": {} },
         "match": {
-            "verb": ["list", "get"], "resource": "pods", "namespace": "kube-*", "name": "web*",
+            "verb": ["update", "get"], "resource": "pods", "namespace": "kube-*", "name": "web*",
             "key_prefix": "/registry/pods/", "user_agent": "grpc-go*", "client": "10.0.0.0/8",
             "listener": ":12379", "request_size": { "min": "1KiB" },
         },

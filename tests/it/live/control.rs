@@ -280,9 +280,9 @@ async fn files_are_checked_and_added() {
     faults
         .refused(&format!("add --file {}", bad.display()), 2)
         .await;
-    faults
-        .refused(&format!("add --file {} --hang", good.display()), 2)
-        .await;
+    let both = format!("add --file {} --hang", good.display());
+    let said = faults.refused(&both, 2).await;
+    assert!(said.contains("--file: the file says all"), "{said}");
     assert_eq!(faults.ok("clear").await, "2 faults removed\n");
 }
 
