@@ -52,6 +52,9 @@ pub(super) struct Half {
     /// negative one at once.
     pub ahead: i64,
     pub recoder: Recoder,
+    /// What the next header block has to reduce the table to: the least that the
+    /// sender has acknowledged since the last block (RFC 7541, section 4.2).
+    pub owed_table: Option<u32>,
     /// Streams that wait for the connection's window, in the order of waiting.
     pub blocked: VecDeque<StreamId>,
 }
@@ -168,6 +171,7 @@ impl Half {
             careful_bytes: 0,
             ahead: 0,
             recoder: Recoder::default(),
+            owed_table: None,
             blocked: VecDeque::new(),
         }
     }
@@ -215,6 +219,7 @@ impl Half {
         frame: Frame,
     ) {
         if !self.recoder.is_stateless() {
+            self.owed_table = None;
             return self.pass_unit(unit);
         }
         self.swallow(unit, 0);
@@ -223,7 +228,7 @@ impl Half {
 
     /// Writes a header block of our own.
     pub fn write_block(&mut self, stream: StreamId, fields: &[HeaderField], frame: Frame) {
-        let owed = self.decoder.owed_reduction();
+        let owed = self.owed_table.take();
         let most = self.allowed.max_frame_size.least;
         self.recoder
             .write(self.out.own(), stream, fields, frame, owed, most);
@@ -293,6 +298,10 @@ impl Half {
         settings: &Settings,
         later: impl Iterator<Item = &'a Settings>,
     ) {
+        let table = settings.header_table_size;
+        if table < self.decoder.table_limit() {
+            self.owed_table = Some(self.owed_table.map_or(table, |owed| owed.min(table)));
+        }
         let before = self.allowed;
         self.allowed = Allowed::of(settings);
         for settings in later {
