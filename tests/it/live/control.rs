@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use etcdtap::control::Address;
 
 use super::certs::Pki;
-use super::patience::until;
+use super::patience::{soon, until};
 use super::ports;
 use super::proxy::{Arguments, Exit, Proxy, program, run};
 use super::stack::{Setup, Stack};
@@ -121,11 +121,45 @@ async fn connections_that_stand_are_struck_and_let_go() {
     // What is not about it goes on meanwhile.
     client.put("/k", "2", None).await.unwrap();
     assert_eq!(faults.ok("remove stuck").await, "stuck: removed\n");
-    let got = super::patience::soon("the answer", held)
-        .await
-        .unwrap()
-        .unwrap();
+    let got = soon("the answer", held).await.unwrap().unwrap();
     assert_eq!(got.kvs()[0].value(), b"2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_is_let_go_when_the_time_is_over() {
+    let (stack, faults) = armed(Arguments::new()).await;
+    let mut client = stack.client().await;
+    client.put("/k", "1", None).await.unwrap();
+    let added = Instant::now();
+    faults.ok("add stuck --hang --method Range --for 1s").await;
+    let got = soon("the answer", client.get("/k", None)).await.unwrap();
+    assert_eq!(got.kvs()[0].value(), b"1");
+    let took = added.elapsed();
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_can_be_cleared_while_it_drains() {
+    let arguments = Arguments::new().flag("--drain", "10m");
+    let (mut stack, faults) = armed(arguments).await;
+    faults.ok("add stuck --hang --method Put").await;
+    let mut client = stack.client().await;
+    let held = tokio::spawn(async move { client.put("/k", "1", None).await });
+    until("the call is struck", async || {
+        let listed = faults.ok("list --json").await;
+        listed.contains("\"hits\": 1").then_some(())
+    })
+    .await;
+    stack.proxy.signal(rustix::process::Signal::TERM);
+    stack
+        .proxy
+        .errors
+        .wait_for(|line| line.contains("SIGTERM"))
+        .await;
+    assert!(stack.proxy.is_running());
+    faults.ok("clear").await;
+    soon("the answer", held).await.unwrap().unwrap();
+    assert_eq!(stack.proxy.wait().await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
