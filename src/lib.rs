@@ -17,6 +17,7 @@
 //! | [`kube`] | registry keys, stored objects, operations in Kubernetes' words |
 //! | [`fault`] | the plan of faults, which calls they strike, how chance falls |
 //! | [`trace`] | the finished call and its sinks: the log, the summary |
+//! | [`control`] | the admin API, through which faults are changed while calls pass |
 //! | [`net`] | sockets, TLS, timers: the only place that does I/O on the data path |
 //! | [`cli`] | the command line, one file a command |
 //!
@@ -24,6 +25,7 @@
 //! and the next time-out come out.
 
 pub mod cli;
+pub mod control;
 pub mod etcd;
 pub mod fault;
 pub mod grpc;

@@ -5,6 +5,7 @@ pub mod decode;
 pub mod demo;
 mod diagnostics;
 mod failure;
+pub mod fault;
 pub mod proxy;
 pub mod settings;
 #[cfg(test)]
@@ -35,7 +36,10 @@ Examples:
     etcdtap proxy --listen 127.0.0.1:12379 --upstream http://127.0.0.1:2379
 
   Say what a stored value is:
-    etcdctl get /registry/pods/default/web --print-value-only | etcdtap decode";
+    etcdctl get /registry/pods/default/web --print-value-only | etcdtap decode
+
+  Break something on purpose, in a proxy that runs with --admin:
+    etcdtap fault add slow-lists --delay-response 250ms --verb list --resource pods";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -57,6 +61,7 @@ enum Command {
     Proxy(Box<proxy::ProxyFlags>),
     Demo(demo::DemoArgs),
     Decode(decode::DecodeArgs),
+    Fault(fault::FaultArgs),
     Completions(Completions),
 }
 
@@ -101,6 +106,7 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
         }
         Command::Demo(args) => demo::run(&args),
         Command::Decode(args) => Ok(decode::run(args)),
+        Command::Fault(args) => fault::run(args),
         Command::Completions(Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "etcdtap", &mut script);

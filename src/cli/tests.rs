@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use super::{Arguments, usage};
 
-const COMMANDS: [&str; 4] = ["proxy", "demo", "decode", "completions"];
+const COMMANDS: [&str; 5] = ["proxy", "demo", "decode", "fault", "completions"];
 
 fn sentence(line: &[&str]) -> String {
     let line = std::iter::once(&"etcdtap").chain(line);
@@ -30,8 +30,25 @@ fn every_help_has_an_example() {
         assert!(help.contains(&format!("etcdtap {name}")), "{help}");
     }
     let whole = Arguments::command().render_long_help().to_string();
-    for name in &COMMANDS[..3] {
+    for name in &COMMANDS[..4] {
         assert!(whole.contains(&format!("etcdtap {name}")), "{whole}");
+    }
+}
+
+#[test]
+fn every_command_about_faults_has_an_example() {
+    let mut command = Arguments::command();
+    let fault = command.find_subcommand_mut("fault").unwrap();
+    let names: Vec<String> = fault
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    assert!(names.len() >= 7, "{names:?}");
+    for name in names {
+        let help = fault.find_subcommand_mut(&name).unwrap();
+        let help = help.render_long_help().to_string();
+        assert!(help.contains("Examples:"), "{help}");
+        assert!(help.contains(&format!("etcdtap fault {name}")), "{help}");
     }
 }
 
@@ -47,7 +64,7 @@ fn completions_know_the_flags() {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Arguments::command(), "etcdtap", &mut script);
         let script = String::from_utf8(script).unwrap();
-        for word in ["upstream-server-name", "demo", "decode"] {
+        for word in ["upstream-server-name", "demo", "decode", "delay-response"] {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }
@@ -82,6 +99,14 @@ fn a_wrong_line_is_one_sentence() {
             "SHELL: \"fush\" is not known; write one of bash, elvish, fish, powershell, zsh",
         ),
         (&["completions"], "SHELL is missing; --help shows the usage"),
+        (
+            &["fault", "remove"],
+            "NAME is missing; --help shows the usage",
+        ),
+        (
+            &["fault", "add", "a", "--message", "b"],
+            "--error is missing; --help shows the usage",
+        ),
         (
             &["decode", "--hex", "--base64"],
             "--hex and --base64 exclude each other; leave one out",

@@ -6,8 +6,12 @@ use std::ffi::OsString;
 
 use clap::Args;
 
+use crate::control::Address;
+
 const FILTERS: &str =
     "Filters (a call is logged if it passes all of them; repeat one for any of several)";
+
+const FAULTS: &str = "Faults";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +31,10 @@ Examples:
   Only slow writes of pods, as JSON for jq:
     etcdtap proxy ... --resource pods --verb create --verb update \\
       --min-duration 100ms --log json | jq .
+
+  Break things on purpose, as a plan says, and change that while calls pass:
+    etcdtap proxy ... --faults plan.yaml --admin
+    etcdtap fault list
 
 Every flag is also an environment variable (--log-file is ETCDTAP_LOG_FILE;
 repeatable ones are separated by commas) and a key of the file that --config
@@ -181,6 +189,45 @@ pub struct ProxyFlags {
     /// Name that etcd's certificate must carry [default: the URL's host]
     #[arg(long, value_name = "NAME", help_heading = "TLS")]
     upstream_server_name: Option<OsString>,
+
+    /// Strike calls with the faults of this plan (YAML); see `etcdtap fault`
+    #[arg(long, value_name = "FILE", help_heading = FAULTS)]
+    faults: Option<OsString>,
+
+    /// Refuse every fault, also over the admin API
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", help_heading = FAULTS)]
+    no_faults: Option<OsString>,
+
+    /// Most bytes that faults may hold back on one connection [default: 16MiB]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        help_heading = FAULTS
+    )]
+    fault_hold_bytes: Option<OsString>,
+
+    /// Answer `etcdtap fault` here: IP:PORT or unix:/PATH; without a value 127.0.0.1:12382
+    #[arg(long, value_name = "ADDR", num_args = 0..=1,
+          default_missing_value = Address::DEFAULT, help_heading = FAULTS)]
+    admin: Option<OsString>,
+
+    /// File with the token that `etcdtap fault` must show
+    #[arg(long, value_name = "FILE", help_heading = FAULTS)]
+    admin_token_file: Option<OsString>,
+
+    /// Certificate that the admin API shows (PEM)
+    #[arg(long, value_name = "FILE", help_heading = FAULTS)]
+    admin_tls_cert: Option<OsString>,
+
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", help_heading = FAULTS)]
+    admin_tls_key: Option<OsString>,
+
+    /// Authority that signs the certificates of who may ask (PEM)
+    #[arg(long, value_name = "FILE", help_heading = FAULTS)]
+    admin_client_ca: Option<OsString>,
 
     /// How long calls may go on after SIGTERM or Ctrl-C [default: 5s]
     #[arg(

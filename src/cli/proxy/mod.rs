@@ -1,6 +1,8 @@
 //! `etcdtap proxy`.
 
 mod address;
+mod armed;
+mod faults;
 mod flags;
 mod resolve;
 mod resolved;
@@ -15,8 +17,8 @@ use clap::ArgMatches;
 pub use flags::ProxyFlags;
 pub(super) use resolve::parse_format;
 pub use resolve::resolve;
-pub use resolved::{FilterArgs, Log, ProxyArgs, Route};
-pub(super) use serve::multi_thread;
+pub use resolved::{Faults, FilterArgs, Log, ProxyArgs, Route};
+pub(super) use serve::{current_thread, multi_thread};
 
 pub use super::call_log::Format;
 use super::settings::{self, Layers};

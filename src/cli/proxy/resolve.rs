@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use super::address::{parse_listen, reaches};
+use super::faults::faults;
 use super::resolved::{FilterArgs, Log, ProxyArgs, Route};
 use crate::cli::Failure;
 use crate::cli::call_log::Format;
@@ -45,11 +46,12 @@ pub fn resolve(given: &Layers) -> Result<ProxyArgs, Failure> {
         descriptor_set: given.path("descriptor-set")?,
         threads: given.parse("threads", parse_threads)?,
         summary: given.switch("summary")?,
+        faults: faults(given)?,
     })
 }
 
 /// A sentence about `flag`, which names where it was given.
-fn refuse(given: &Layers, flag: &str, why: &str) -> Failure {
+pub(super) fn refuse(given: &Layers, flag: &str, why: &str) -> Failure {
     match given.one(flag) {
         Some(value) => value.wrong(why),
         None => Failure::asked(format!("--{flag}: {why}")),
@@ -186,7 +188,7 @@ impl From<BindError> for Failure {
 }
 
 /// A certificate and its key, which make sense only together.
-fn pair(given: &Layers, cert: &str, key: &str) -> Result<Option<KeyPair>, Failure> {
+pub(super) fn pair(given: &Layers, cert: &str, key: &str) -> Result<Option<KeyPair>, Failure> {
     match (given.path(cert)?, given.path(key)?) {
         (Some(cert), Some(key)) => Ok(Some(KeyPair { cert, key })),
         (None, None) => Ok(None),

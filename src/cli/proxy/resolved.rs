@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::call_log::Format;
+use crate::control;
 use crate::net::{ListenerTls, Upstream, UpstreamTls};
 
 /// What `etcdtap proxy` was asked for, read and found consistent.
@@ -33,6 +34,21 @@ pub struct ProxyArgs {
     pub upstream_tls: UpstreamTls,
     /// Print the summary table at the end.
     pub summary: bool,
+    /// Faults, and who may change them.
+    pub faults: Faults,
+}
+
+/// Faults, and who may change them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults {
+    /// The plan to begin with.
+    pub plan: Option<PathBuf>,
+    /// Whether there may be any.
+    pub allowed: bool,
+    /// Bytes that they may hold back on one connection.
+    pub hold_bytes: u64,
+    /// The admin API.
+    pub admin: Option<control::Config>,
 }
 
 /// A listener and the etcd behind it.

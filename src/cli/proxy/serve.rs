@@ -6,22 +6,31 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Format, ProxyArgs};
+use super::armed::Armed;
+use super::{Format, ProxyArgs, faults};
 use crate::cli::call_log::{self, Place};
 use crate::cli::{Failure, io_reason};
+use crate::control::Server;
 use crate::etcd::SessionOptions;
 use crate::etcd::dictionary::Dictionary;
+use crate::etcd::verdict::Judges;
+use crate::fault::Armory;
 use crate::kube::key::KeySpace;
 use crate::net::{Alarm, Proxy, ProxyConfig, Route, Served, Shutdown, signals};
+use crate::relay::{DEFAULT_HELD_IN_ALL, HoldBudget};
 use crate::trace::{Filter, Finished, Handle, Options};
 
 /// How long tasks that outlived the proxy may take to notice.
 const LEAVE_WITHIN: Duration = Duration::from_millis(100);
+
+/// What chance grows from where a plan names no seed: the same calls are struck
+/// in every run.
+const SEED: u64 = 0;
 
 /// Relays until a signal ends it.
 ///
@@ -38,27 +47,29 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
         key_space: KeySpace::new(&args.etcd_prefix),
         summary: args.summary,
     };
-    let config = config(&args)?;
+    let armory = armory(&args)?;
+    let config = config(&args, &armory)?;
     let scheme = match config.listener_tls {
         Some(_) => "https",
         None => "http",
     };
     // It accepts and listens for signals; connections have threads of their own.
-    let runtime = started(runtime::Builder::new_current_thread())?;
+    let runtime = current_thread()?;
     let shutdown = Shutdown::new();
-    let (proxy, hang_up) = {
+    let (proxy, admin, hang_up) = {
         let _within = runtime.enter();
         // Whoever reads that we listen may end us at once, and in order.
         signals::watch(shutdown.clone()).map_err(no_handler)?;
         let hang_up = signal(SignalKind::hangup()).map_err(no_handler)?;
-        (Proxy::bind(config)?, hang_up)
+        let proxy = Proxy::bind(config)?;
+        (proxy, admin(&args, armory)?, hang_up)
     };
     // Only now is it known what a port 0 has become.
     let log = call_log::start(options, place, proxy.listening())?;
     if to_people {
         invite(&proxy, scheme);
     }
-    let served = runtime.block_on(relay(proxy, shutdown, hang_up, &log));
+    let served = runtime.block_on(relay(proxy, admin, shutdown, hang_up, &log));
     runtime.shutdown_timeout(LEAVE_WITHIN);
     let finished = log.finish();
     say_what_was(&served, &finished);
@@ -67,6 +78,11 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
         eprint!("{summary}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A runtime on this thread alone.
+pub(in crate::cli) fn current_thread() -> Result<Runtime, Failure> {
+    started(runtime::Builder::new_current_thread())
 }
 
 /// A runtime with one worker a core.
@@ -95,12 +111,26 @@ fn invite(proxy: &Proxy, scheme: &str) {
     );
 }
 
-async fn relay(proxy: Proxy, shutdown: Shutdown, mut hang_up: Signal, log: &Handle) -> Served {
+async fn relay(
+    proxy: Proxy,
+    admin: Option<Server>,
+    shutdown: Shutdown,
+    mut hang_up: Signal,
+    log: &Handle,
+) -> Served {
     let served = proxy.run(shutdown, log.sender());
-    tokio::pin!(served);
+    // It answers to the end: a drain may wait for what a fault holds.
+    let admin = async {
+        match admin {
+            Some(admin) => admin.run().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(served, admin);
     loop {
         tokio::select! {
             served = &mut served => return served,
+            never = &mut admin => match never {},
             Some(()) = hang_up.recv() => log.reopen(),
         }
     }
@@ -159,7 +189,45 @@ fn threads_for_this_machine() -> NonZeroUsize {
     NonZeroUsize::new(cores / 4).unwrap_or(NonZeroUsize::MIN)
 }
 
-fn config(args: &ProxyArgs) -> Result<ProxyConfig, Failure> {
+/// What is loaded of faults to begin with.
+fn armory(args: &ProxyArgs) -> Result<Arc<Armory>, Failure> {
+    let armory = Armory::new(SEED, Instant::now());
+    if let Some(path) = &args.faults.plan {
+        let plan = faults::plan(path)?;
+        let count = counted(plan.faults.len() as u64, "fault");
+        let place = path.display();
+        armory
+            .load(plan, Instant::now())
+            .map_err(|error| Failure::asked(format!("--faults: {place}: {error}")))?;
+        tracing::info!("{count} of {place} may strike");
+    }
+    Ok(armory)
+}
+
+/// The admin API, where one is wanted.
+fn admin(args: &ProxyArgs, armory: Arc<Armory>) -> Result<Option<Server>, Failure> {
+    let Some(config) = &args.faults.admin else {
+        return Ok(None);
+    };
+    let server = Server::bind(config.clone(), armory)?;
+    let address = server.address();
+    tracing::info!("the admin API answers on {address}: etcdtap fault list --admin {address}");
+    Ok(Some(server))
+}
+
+fn config(args: &ProxyArgs, armory: &Arc<Armory>) -> Result<ProxyConfig, Failure> {
+    let rules_changed = Alarm::default();
+    let bell = rules_changed.clone();
+    armory.on_change(Box::new(move || bell.ring()));
+    // Without faults that could come, no connection has a judge.
+    let given = &args.faults;
+    let armed = given.allowed && (given.plan.is_some() || given.admin.is_some());
+    let judges = armed.then(|| -> Arc<dyn Judges> {
+        Arc::new(Armed {
+            armory: Arc::clone(armory),
+            keys: KeySpace::new(&args.etcd_prefix),
+        })
+    });
     Ok(ProxyConfig {
         routes: args
             .routes
@@ -180,10 +248,10 @@ fn config(args: &ProxyArgs) -> Result<ProxyConfig, Failure> {
                 None => Dictionary::built_in(),
                 Some(path) => dictionary(path)?,
             },
-            ..SessionOptions::default()
+            hold: HoldBudget::new(given.hold_bytes, given.hold_bytes.max(DEFAULT_HELD_IN_ALL)),
         }),
-        judges: None,
-        rules_changed: Alarm::default(),
+        judges,
+        rules_changed,
     })
 }
 

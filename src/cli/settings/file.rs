@@ -30,6 +30,9 @@ struct File {
     upstream_tls: Option<UpstreamTls>,
     pki: Text,
     summary: Text,
+    faults: Option<Faults>,
+    no_faults: Text,
+    admin: Option<Admin>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -75,6 +78,23 @@ struct UpstreamTls {
     cert: Text,
     key: Text,
     server_name: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Faults {
+    plan: Text,
+    hold_bytes: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Admin {
+    listen: Text,
+    token_file: Text,
+    tls_cert: Text,
+    tls_key: Text,
+    client_ca: Text,
 }
 
 /// Reads the configuration file at `path`. Paths in it count from its folder.
@@ -150,6 +170,16 @@ impl Build {
         );
         self.path("pki", "pki", file.pki);
         self.text("summary", "summary", file.summary);
+        let faults = file.faults.unwrap_or_default();
+        let admin = file.admin.unwrap_or_default();
+        self.path("faults", "faults.plan", faults.plan);
+        self.text("fault-hold-bytes", "faults.hold_bytes", faults.hold_bytes);
+        self.text("no-faults", "no_faults", file.no_faults);
+        self.socket("admin", "admin.listen", admin.listen);
+        self.path("admin-token-file", "admin.token_file", admin.token_file);
+        self.path("admin-tls-cert", "admin.tls_cert", admin.tls_cert);
+        self.path("admin-tls-key", "admin.tls_key", admin.tls_key);
+        self.path("admin-client-ca", "admin.client_ca", admin.client_ca);
     }
 
     fn text(&mut self, flag: &str, key: &'static str, text: Text) {
@@ -173,6 +203,18 @@ impl Build {
             _ => text.value.into(),
         };
         self.layer.add(flag, value, origin);
+    }
+
+    /// An address that may be a path.
+    fn socket(&mut self, flag: &str, key: &'static str, text: Text) {
+        let Some(mut text) = text else { return };
+        if let (Some(path), Some(folder)) = (text.value.strip_prefix("unix:"), self.path.parent())
+            && !path.is_empty()
+            && let Some(path) = folder.join(path).to_str()
+        {
+            text.value = format!("unix:{path}");
+        }
+        self.text(flag, key, Some(text));
     }
 
     fn origin(&self, key: &'static str, text: &Spanned<String>) -> Origin {
@@ -275,8 +317,11 @@ mod tests {
 
     #[test]
     fn paths_count_from_the_files_folder() {
-        let layer = layer("log: {file: calls.log}\npki: /etc/kubernetes/pki\n");
+        let layer = layer(
+            "log: {file: calls.log}\npki: /etc/kubernetes/pki\nadmin: {listen: 'unix:tap.sock'}\n",
+        );
         assert_eq!(values(&layer, "log-file"), ["/etc/etcdtap/calls.log"]);
+        assert_eq!(values(&layer, "admin"), ["unix:/etc/etcdtap/tap.sock"]);
         assert_eq!(values(&layer, "pki"), ["/etc/kubernetes/pki"]);
     }
 
