@@ -176,9 +176,14 @@ impl Half {
         }
     }
 
-    /// What the receiver has room for on the connection.
+    /// What the receiver has room for on the connection, besides the frame that
+    /// is passing.
     pub fn room(&self) -> i64 {
-        self.window.available(DEFAULT_INITIAL_WINDOW_SIZE) - self.ahead
+        let promised = match self.passing {
+            Passing::AsCame | Passing::Careful => self.deframer.data_left() as i64,
+            Passing::Held | Passing::Not => 0,
+        };
+        self.window.available(DEFAULT_INITIAL_WINDOW_SIZE) - self.ahead - promised
     }
 
     /// The frame or block that the input has reached the end of passes as it
@@ -228,6 +233,13 @@ impl Half {
 
     /// Writes a header block of our own.
     pub fn write_block(&mut self, stream: StreamId, fields: &[HeaderField], frame: Frame) {
+        let pending = self.allowed.header_table_size.least < self.decoder.table_limit();
+        if pending && self.out.defers() {
+            // By the time it leaves the reduction may be acknowledged, and the
+            // update owed. To be early with it would take entries away that the
+            // sender still refers to, were its blocks not written anew.
+            self.recoder.lose_table();
+        }
         let owed = self.owed_table.take();
         let most = self.allowed.max_frame_size.least;
         self.recoder
