@@ -80,8 +80,8 @@ pub(super) enum Wanted {
 
 impl Course {
     /// Begins to carry out `verdict`, now that the request's first message has
-    /// come: it ends at `request_end`.
-    pub fn new(verdict: Verdict, request_end: u64, now: Instant) -> Course {
+    /// come.
+    pub fn new(verdict: Verdict, now: Instant) -> Course {
         Course {
             stage: Stage::Delayed(now + verdict.request_delay),
             requests: Spacing::default(),
@@ -93,8 +93,7 @@ impl Course {
             cut: None,
             lifted: false,
             over: false,
-            // As the suspicion left it.
-            gates: [held_end(request_end), Gate::Open],
+            gates: [Gate::Open; 2],
             timer: None,
             verdict,
         }
@@ -485,12 +484,6 @@ impl Course {
             .filter(|at| *at > now)
             .min()
     }
-}
-
-/// All but the last byte of a message that ends at `end`: without it etcd does
-/// nothing.
-pub(super) fn held_end(end: u64) -> Gate {
-    Gate::Until(end.saturating_sub(1))
 }
 
 /// Messages of one direction that wait for their time, in order.

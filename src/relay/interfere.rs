@@ -32,7 +32,7 @@ pub(super) struct Hands<'a, T> {
 pub(super) fn apply_gates<S>(orders: &mut Vec<Order>, slot: &mut Slot<S>, held: &mut Held) {
     orders.retain(|order| match order {
         Order::Careful(side, careful) => {
-            slot.touched().lanes[*side].careful = *careful;
+            slot.careful[*side] = *careful;
             false
         }
         Order::Gate(side, gate) => {
@@ -123,7 +123,6 @@ impl<T: Tap> Hands<'_, T> {
             let lane = &mut touch.lanes[side];
             if lane.pending > 0 && matches!(lane.gate, Gate::Shut | Gate::Until(_)) {
                 lane.gate = Gate::Open;
-                lane.careful = false;
                 let_go = true;
             }
         }
@@ -150,7 +149,6 @@ impl<T: Tap> Hands<'_, T> {
         self.held.remove(dropped);
         let has_head = lane.head_given || matches!(lane.queue.front(), Some(Item::Fields(..)));
         lane.gate = Gate::Open;
-        lane.careful = false;
         lane.finished = true;
         match how {
             Finish::EndStream => {
