@@ -97,11 +97,7 @@ impl<T: Tap> Hands<'_, T> {
     /// Tells of a stream that is over.
     pub fn over(&mut self, slot: Option<Slot<T::Stream>>, how: StreamEnd) {
         let Some(slot) = slot else { return };
-        if let Some(touch) = &slot.touch {
-            for side in [Side::Client, Side::Server] {
-                self.held.remove(touch.lanes[side].pending);
-            }
-        }
+        self.held.remove(slot.pending());
         self.tap.ended(slot.state, how, self.now);
     }
 
