@@ -69,8 +69,8 @@ impl Speech {
 
     fn call(&self, which: u8) -> Option<usize> {
         // 0 is the youngest.
-        let n = self.calls.len();
-        Some(n - 1 - usize::from(which) % n.max(1)).filter(|_| n > 0)
+        let last = self.calls.len().checked_sub(1)?;
+        Some(last - usize::from(which) % (last + 1))
     }
 
     /// The client opens a call.

@@ -5,6 +5,7 @@ mod ends;
 mod fail_open;
 mod flow;
 mod interposed;
+mod let_go;
 mod messages;
 mod script;
 mod stand;
