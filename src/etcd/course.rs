@@ -176,6 +176,10 @@ impl Course {
     /// client of a lost reply is reset.
     pub fn lift(&mut self) {
         self.lifted = true;
+        if self.head.is_none() && matches!(self.verdict.response, ResponseFate::Lose(_)) {
+            // Nothing of it is lost yet.
+            self.verdict.response = ResponseFate::Pass;
+        }
     }
 
     /// Notes on the log line what became of the fault's doing.
@@ -201,6 +205,13 @@ impl Course {
             .or_else(|| self.step_response(orders, &mut wanted, now));
         if outcome.is_some() {
             self.over = true;
+            if self.stage == Stage::Passed
+                && self.verdict.request == RequestFate::Duplicate(Sees::First)
+            {
+                // The first execution's answer was broken off: it counts all the same.
+                self.verdict.request = RequestFate::Pass;
+                wanted = Wanted::Double;
+            }
         } else {
             let (request, response) = (self.request_gate(), self.response_gate(now));
             self.set_gate(Side::Client, request, orders);
@@ -404,8 +415,7 @@ impl Course {
 
     fn response_gate(&self, now: Instant) -> Gate {
         let verdict = &self.verdict;
-        let loses = matches!(verdict.response, ResponseFate::Lose(_));
-        if loses && !(self.lifted && self.head.is_none()) {
+        if matches!(verdict.response, ResponseFate::Lose(_)) {
             return Gate::Sink;
         }
         if self.lifted {

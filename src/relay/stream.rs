@@ -115,6 +115,14 @@ impl<S> Slot<S> {
         }
     }
 
+    /// Bytes of it that are held.
+    pub fn pending(&self) -> u64 {
+        let touch = self.touch.as_ref();
+        touch.map_or(0, |touch| {
+            touch.lanes.client.pending + touch.lanes.server.pending
+        })
+    }
+
     /// Stops touching a stream that nothing is done to any more.
     pub fn let_be(&mut self) {
         if let Some(touch) = &self.touch
