@@ -15,11 +15,11 @@ use super::verdict::{
     Verdict,
 };
 use crate::grpc::{Code, PREFIX_LEN, percent_encode};
-use crate::http2::{ErrorCode, Side};
+use crate::http2::{Both, ErrorCode, Side};
 use crate::relay::{Finish, Gate, HeaderField, Order};
 
 /// How long the client's own request waits for its double.
-const DOUBLE_WITHIN: Duration = Duration::from_secs(10);
+const DOUBLE_WITHIN: Duration = Duration::from_secs(15);
 
 /// A judged call on its way.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) struct Course {
     lifted: bool,
     /// The client has got what it gets.
     over: bool,
-    gates: [Gate; 2],
+    gates: Both<Gate>,
     /// The timer that was asked for last.
     timer: Option<Instant>,
 }
@@ -93,7 +93,7 @@ impl Course {
             cut: None,
             lifted: false,
             over: false,
-            gates: [Gate::Open; 2],
+            gates: Both::default(),
             timer: None,
             verdict,
         }
@@ -152,7 +152,7 @@ impl Course {
             Side::Server => (&mut self.responses, &mut self.verdict.response_messages),
         };
         if let Some(delays) = delays {
-            spacing.push(start, end, delays.as_mut(), now);
+            spacing.push(start, delays.as_mut(), now);
         }
         if from == Side::Server && self.cut.is_none() {
             let whole = end - start;
@@ -175,10 +175,37 @@ impl Course {
     /// Lets go all that is held. What was swallowed cannot be given back: the
     /// client of a lost reply is reset.
     pub fn lift(&mut self) {
+        if self.lifted || self.over {
+            return;
+        }
         self.lifted = true;
+        if self.is_holding() {
+            self.note("let go");
+        }
+        if self.doubles() {
+            self.verdict.request = RequestFate::Pass;
+        }
         if self.head.is_none() && matches!(self.verdict.response, ResponseFate::Lose(_)) {
             // Nothing of it is lost yet.
             self.verdict.response = ResponseFate::Pass;
+        }
+    }
+
+    /// Whether anything waits that would pass without the verdict.
+    fn is_holding(&self) -> bool {
+        match self.stage {
+            Stage::Delayed(_) | Stage::Hung | Stage::Waiting(_) => true,
+            Stage::Stopped => false,
+            Stage::Passed => {
+                self.gates.server != Gate::Open || self.verdict.response != ResponseFate::Pass
+            }
+        }
+    }
+
+    /// The client gave up while this was under way.
+    pub fn abandoned(&mut self) {
+        if !self.over && self.is_holding() {
+            self.note("the client gave up first");
         }
     }
 
@@ -199,6 +226,10 @@ impl Course {
         if self.over {
             return (Outcome::None, Wanted::Nothing);
         }
+        if self.verdict.lifted_at.is_some_and(|at| now >= at) {
+            self.lift();
+        }
+        self.release(now);
         let mut wanted = Wanted::Nothing;
         let outcome = self
             .step_request(orders, &mut wanted, now)
@@ -243,7 +274,11 @@ impl Course {
                 return None;
             }
             Stage::Delayed(until) if now >= until || self.lifted => {}
-            Stage::Hung if self.lifted || self.is_past(now) => {
+            Stage::Hung if self.lifted => {
+                self.stage = Stage::Passed;
+                return None;
+            }
+            Stage::Hung if self.is_past(now) => {
                 self.stage = Stage::Passed;
                 self.note("let go");
                 return None;
@@ -302,7 +337,7 @@ impl Course {
         let began = self
             .head
             .is_some_and(|head| now >= head + self.verdict.response_delay);
-        let limit = self.spaced().min(self.paced(now));
+        let limit = self.spaced().min(self.paced());
         match &self.verdict.response {
             ResponseFate::Pass | ResponseFate::WithholdTrailers => None,
             ResponseFate::Lose(loss) => {
@@ -350,14 +385,31 @@ impl Course {
         }
     }
 
+    /// Lets what has waited long enough go.
+    fn release(&mut self, now: Instant) {
+        self.requests.release(now);
+        self.responses.release(now);
+        if let Some(paced) = &mut self.pace {
+            paced.advance(self.seen, now);
+        }
+        if self.cuts() && self.cut.is_none() && self.ended.is_some() && !self.lifted {
+            // An error has no message that could be cut.
+            self.verdict.response = ResponseFate::Pass;
+            self.note("the response had no message, and passed");
+        }
+    }
+
     /// The reply is swallowed; the client is told what the fault tells.
     fn lose(&mut self, loss: Loss, orders: &mut Vec<Order>, now: Instant) -> Option<Outcome> {
         let whole = self
             .ended
             .is_some_and(|at| now >= at + self.verdict.response_delay);
         if self.lifted || loss == Loss::Silence && self.is_past(now) {
-            // Of a reply that has not begun nothing is lost yet.
-            self.head?;
+            if self.head.is_none() {
+                // Nothing of it is lost yet.
+                self.verdict.response = ResponseFate::Pass;
+                return None;
+            }
             return Some(self.reset(ErrorCode::CANCEL, orders));
         }
         if !whole {
@@ -393,7 +445,7 @@ impl Course {
     }
 
     fn set_gate(&mut self, side: Side, gate: Gate, orders: &mut Vec<Order>) {
-        let known = &mut self.gates[usize::from(side == Side::Server)];
+        let known = &mut self.gates[side];
         if *known != gate {
             *known = gate;
             orders.push(Order::Gate(side, gate));
@@ -436,8 +488,7 @@ impl Course {
         if let Some(paced) = &self.pace {
             limit = limit.min(paced.limit(self.seen, self.ended.is_some()));
         }
-        // A response that ended without a message cannot be cut in one.
-        if self.cuts() && !(self.cut.is_none() && self.ended.is_some()) {
+        if self.cuts() {
             limit = limit.min(self.cut.unwrap_or(0));
         }
         if verdict.response == ResponseFate::WithholdTrailers && !self.is_past(now) {
@@ -455,14 +506,8 @@ impl Course {
     }
 
     /// How far the pace does.
-    fn paced(&mut self, now: Instant) -> u64 {
-        self.responses.release(now);
-        self.requests.release(now);
-        let Some(paced) = &mut self.pace else {
-            return u64::MAX;
-        };
-        paced.advance(self.seen, now);
-        paced.to
+    fn paced(&self) -> u64 {
+        self.pace.as_ref().map_or(u64::MAX, |paced| paced.to)
     }
 
     /// Whether what is held for good is to be let go.
@@ -487,7 +532,7 @@ impl Course {
         let response = response.map(|at| at + verdict.response_delay);
         let spaced = [self.requests.next(), self.responses.next()];
         let paced = self.pace.as_ref().and_then(|paced| paced.next(self.seen));
-        [request, until, response, paced]
+        [request, until, response, paced, verdict.lifted_at]
             .into_iter()
             .chain(spaced)
             .flatten()
@@ -506,7 +551,7 @@ struct Spacing {
 }
 
 impl Spacing {
-    fn push(&mut self, start: u64, _end: u64, delays: &mut dyn Delays, now: Instant) {
+    fn push(&mut self, start: u64, delays: &mut dyn Delays, now: Instant) {
         let at = now + delays.next();
         let at = self.last.map_or(at, |last| last.max(at));
         self.last = Some(at);

@@ -8,7 +8,7 @@ use super::Event;
 use super::dictionary::Dictionary;
 use super::event::ConnectionEnded;
 use super::tracker::{Stream, Tracker};
-use super::verdict::{Errand, Judge};
+use super::verdict::{Errand, FaultId, Judge};
 use crate::http1;
 use crate::http2::{Both, ErrorCode, Offence, Opening, Side, StreamId, sniff};
 use crate::relay::{self, EndOfBytes, HoldBudget, Peers, Transmit};
@@ -202,13 +202,22 @@ impl Session {
         self.refresh(now);
     }
 
-    /// The errand that [`Session::poll_errand`] gave for `stream` was done, or
-    /// could not be, and why.
-    pub fn handle_errand(&mut self, stream: StreamId, outcome: Result<(), String>, now: Instant) {
+    /// The errand that [`Session::poll_errand`] gave for `stream`, because of
+    /// `faults`, was done, or could not be, and why.
+    pub fn handle_errand(
+        &mut self,
+        stream: StreamId,
+        faults: &[FaultId],
+        outcome: &Result<(), String>,
+        now: Instant,
+    ) {
         if let Protocol::Http2(connection) = &mut self.protocol {
-            connection.nudge(stream, now, |tracker, stream| {
+            if let Err(why) = outcome {
+                connection.tap().bench.errand_failed(faults, why);
+            }
+            connection.nudge(stream, now, |_, stream| {
                 if let Stream::Call(call) = stream {
-                    tracker.doubled(call, outcome);
+                    Tracker::doubled(call, outcome);
                 }
             });
             self.collect();
@@ -475,6 +484,10 @@ impl Session {
     /// Takes over what the tracker has to tell.
     fn collect(&mut self) {
         if let Protocol::Http2(connection) = &mut self.protocol {
+            if connection.tap_ref().bench.next().is_some() {
+                connection
+                    .with_streams(|tracker, open, is_open| tracker.bench.prune(open, is_open));
+            }
             let told = &mut connection.tap().events;
             self.events.append(told);
             if told.capacity() > EVENTS_KEPT {

@@ -48,6 +48,8 @@ struct Head {
     touchable: bool,
     /// All fields, where they may be needed again.
     fields: Vec<HeaderField>,
+    /// Bytes of their values.
+    kept: usize,
 }
 
 /// A stream as the tracker knows it.
@@ -344,6 +346,7 @@ impl Tap for Tracker {
         let head = &mut self.head;
         head.touchable = touchable;
         head.fields.clear();
+        head.kept = 0;
         head.method.clear();
         head.path.clear();
         head.grpc = false;
@@ -354,8 +357,8 @@ impl Tap for Tracker {
 
     fn field(&mut self, from: Side, stream: &mut Stream, name: &[u8], value: &[u8]) {
         if self.bench.keeps() && matches!(stream, Stream::Opening(..)) {
-            let known = self.head.fields.iter().map(|field| field.value.len());
-            if known.sum::<usize>() + value.len() <= MAX_FIELDS {
+            self.head.kept += value.len();
+            if self.head.kept <= MAX_FIELDS {
                 self.head.fields.push(HeaderField {
                     name: name.into(),
                     value: value.into(),
@@ -521,6 +524,15 @@ impl Tap for Tracker {
         match stream {
             Stream::Opening(..) => {}
             Stream::Call(mut call) => {
+                if let (
+                    Some(Trial::Judged(judged)),
+                    StreamEnd::Reset {
+                        by: Side::Client, ..
+                    },
+                ) = (call.trial.as_mut(), how)
+                {
+                    judged.course.abandoned();
+                }
                 if how == StreamEnd::Complete {
                     self.told_the_end(&mut call, now);
                 } else if let Some(Trial::Judged(judged)) = call.trial.as_ref()

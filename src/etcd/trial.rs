@@ -9,7 +9,7 @@ use super::call::{Ending, Request};
 use super::course::{Course, Outcome, Wanted};
 use super::open_call::{Judged, Kind, OpenCall, Trial};
 use super::tracker::Tracker;
-use super::verdict::{Asked, Errand, Judge, MOST_KEPT, Refreshed, Suspicion};
+use super::verdict::{Asked, Errand, FaultId, Judge, MOST_KEPT, Refreshed, Suspicion};
 use crate::grpc::PREFIX_LEN;
 use crate::http2::{Side, StreamId};
 use crate::relay::{HeaderField, Order};
@@ -66,6 +66,24 @@ impl Bench {
         }
         self.timers.pop();
         Some(stream)
+    }
+
+    /// Second executions that these faults asked for failed.
+    pub fn errand_failed(&mut self, faults: &[FaultId], why: &str) {
+        if let Some(judge) = &mut self.judge {
+            for fault in faults {
+                judge.gave_up(*fault, why);
+            }
+        }
+    }
+
+    /// Forgets the timers of streams that are gone, when there are many.
+    pub fn prune(&mut self, open: usize, is_open: impl Fn(StreamId) -> bool) {
+        if open == 0 {
+            self.timers = BinaryHeap::new();
+        } else if self.timers.len() > 2 * open + 64 {
+            self.timers.retain(|Reverse((_, stream))| is_open(*stream));
+        }
     }
 
     /// More was held than may be, and this call was let go.
@@ -136,6 +154,7 @@ impl Tracker {
                 stream: call.id,
                 fields,
                 message: Vec::new(),
+                faults: Vec::new(),
             })
         });
         call.trial = Some(Trial::Suspect {
@@ -144,7 +163,8 @@ impl Tracker {
         });
         orders.push(Order::Careful(Side::Client, true));
         if end_stream {
-            self.judge(call, orders, now);
+            // etcd has all of it already.
+            call.trial = None;
         }
     }
 
@@ -243,6 +263,11 @@ impl Tracker {
         let Some(judge) = &mut self.bench.judge else {
             return;
         };
+        // What etcd has answered already, or what has no message, is not judged.
+        if call.over || request_end == 0 {
+            orders.push(Order::Careful(Side::Client, false));
+            return;
+        }
         let watch;
         let request = match &call.kind {
             Kind::Watch(watches) => {
@@ -285,7 +310,8 @@ impl Tracker {
         let (outcome, wanted) = course.step(orders, now);
         if wanted == Wanted::Double {
             match kept.take() {
-                Some(errand) if errand.message.len() <= MOST_KEPT => {
+                Some(mut errand) if errand.message.len() <= MOST_KEPT => {
+                    errand.faults.extend(course.faults());
                     self.bench.errands.push_back(*errand);
                 }
                 _ => {
@@ -301,7 +327,10 @@ impl Tracker {
         }
         if let Outcome::Over(ending, refusal) = outcome {
             (call.code, call.message) = match refusal {
-                Some(refusal) => (Some(refusal.code), Some(refusal.message)),
+                Some(refusal) => {
+                    let message = Some(refusal.message).filter(|text| !text.is_empty());
+                    (Some(refusal.code), message)
+                }
                 None if ending == Ending::Injected => (call.code, call.message.take()),
                 None => (None, None),
             };
@@ -321,15 +350,14 @@ impl Tracker {
     }
 
     /// A request was executed a second time, or could not be.
-    pub(super) fn doubled(&mut self, call: &mut OpenCall, outcome: Result<(), String>) {
-        let Some(Trial::Judged(judged)) = call.trial.as_mut() else {
-            return;
-        };
-        let course = &mut judged.course;
-        course.doubled();
-        if let Err(why) = outcome {
-            self.bench
-                .gave_up(course, &format!("the second execution failed: {why}"));
+    pub(super) fn doubled(call: &mut OpenCall, outcome: &Result<(), String>) {
+        if let Some(Trial::Judged(judged)) = call.trial.as_mut() {
+            judged.course.doubled();
+            if let Err(why) = outcome {
+                judged
+                    .course
+                    .note(&format!("the second execution failed: {why}"));
+            }
         }
     }
 }

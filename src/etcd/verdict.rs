@@ -52,7 +52,7 @@ pub struct Refreshed {
     /// Whether any rule could touch a call of this connection now. While none
     /// can, the connection's bytes are not even cut into frames.
     pub armed: bool,
-    /// Whether a rule was taken away or changed since the last look.
+    /// Whether a rule was taken away, changed or used up since the last look.
     pub changed: bool,
     /// Whether any such rule duplicates requests ([`Suspicion::JudgeAndKeep`]).
     pub keeps: bool,
@@ -114,6 +114,8 @@ pub struct Errand {
     pub fields: Vec<HeaderField>,
     /// Its message, with gRPC's prefix.
     pub message: Vec<u8>,
+    /// The faults that asked for it.
+    pub faults: Vec<FaultId>,
 }
 
 /// The largest message that is kept for a second execution: etcd's own limit is
@@ -145,6 +147,9 @@ pub struct Verdict {
     /// request then passes, a lost reply becomes a reset (CANCEL), withheld
     /// trailers pass. `None` leaves it to the client's patience.
     pub until: Option<Instant>,
+    /// When everything that is held is let go, as if the fault were taken away:
+    /// the end of its time to live.
+    pub lifted_at: Option<Instant>,
 }
 
 /// A delay for each message.

@@ -9,9 +9,10 @@ use std::time::Instant;
 
 use tokio::io::ReadBuf;
 
+use super::double::Report;
 use super::wire::Wire;
 use crate::etcd::Session;
-use crate::http2::{Both, Side, StreamId};
+use crate::http2::{Both, Side};
 use crate::relay::{EndOfBytes, Transmit};
 use crate::trace;
 
@@ -20,6 +21,10 @@ const SCRATCH: usize = 64 * 1024;
 
 /// Reads in a row before other connections get their turn.
 const READS_PER_TURN: usize = 16;
+
+/// Bytes that may wait for a reader before its other direction is not read any
+/// more either: a client that sends PINGs and takes no answers, say.
+const MOST_OWED: usize = 1 << 20;
 
 thread_local! {
     /// What every connection of this worker reads into: nothing stays in it
@@ -131,10 +136,10 @@ impl Core {
     }
 
     /// A request was executed a second time.
-    pub(super) fn handle_errand(&mut self, stream: StreamId, outcome: Result<(), String>) {
+    pub(super) fn handle_errand(&mut self, report: &Report) {
         let now = self.now;
         self.guarded(Side::Client, 0, |session| {
-            session.handle_errand(stream, outcome, now);
+            session.handle_errand(report.stream, &report.faults, &report.outcome, now);
         });
         self.take_own();
         self.drain_events();
@@ -262,6 +267,12 @@ impl Flow {
     /// Whether the writer is being read.
     pub(super) fn is_open(&self) -> bool {
         self.state == State::Open
+    }
+
+    /// Whether the reader leaves so much untaken that its peer's answers to it
+    /// would pile up.
+    pub(super) fn owes_too_much(&self) -> bool {
+        self.pending.bytes.len() - self.pending.sent > MOST_OWED
     }
 
     /// Whether nothing waits for the reader.

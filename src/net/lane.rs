@@ -8,6 +8,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use super::complaints::Complaints;
 use super::dial::UpstreamEnd;
@@ -40,6 +41,9 @@ pub(super) struct Lane {
     pub(super) shutdown: Shutdown,
     pub(super) about_upstream: Complaints,
     pub(super) about_clients: Complaints,
+    pub(super) about_doubles: Complaints,
+    /// Second executions that may still begin.
+    pub(super) doubles: Semaphore,
 }
 
 impl Lane {

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::accept::accept;
 use super::complaints::Complaints;
 use super::dial::server_name;
+use super::double::MOST_AT_ONCE;
 use super::lane::Lane;
 use super::listen::listen;
 use super::tally::Tally;
@@ -124,6 +126,8 @@ impl Proxy {
                 shutdown: shutdown.clone(),
                 about_upstream: Complaints::default(),
                 about_clients: Complaints::default(),
+                about_doubles: Complaints::default(),
+                doubles: Semaphore::new(MOST_AT_ONCE),
             };
             accepting.push(tokio::spawn(accept(
                 listener,

@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep_until, timeout};
 
-use super::double::execute;
+use super::double::{Report, execute};
 use super::flow::{Core, Flow, Lost, Turn};
 use super::lane::Lane;
 use super::wire::Wire;
 use super::{Phase, Shutdown};
 use crate::etcd::Session;
-use crate::http2::{Both, Side, StreamId};
+use crate::http2::{Both, Side};
 use crate::relay::EndOfBytes;
 
 /// A peer that we do not read from can vanish unseen, so while a direction is
@@ -60,8 +60,10 @@ pub(super) struct Pump<C, S> {
 
 /// Second executions under way.
 struct Doubles {
-    report: mpsc::UnboundedSender<(StreamId, Result<(), String>)>,
-    reported: mpsc::UnboundedReceiver<(StreamId, Result<(), String>)>,
+    report: mpsc::UnboundedSender<Report>,
+    reported: mpsc::UnboundedReceiver<Report>,
+    /// How many have not reported.
+    under_way: usize,
 }
 
 /// How the carrying ended.
@@ -151,6 +153,7 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             Ok(turns) => turns,
             Err(lost) => return Poll::Ready(End::Lost(lost)),
         };
+        self.start_doubles(cx);
         if self.core.upstream_spoke
             && let Some(tell) = self.on_upstream_spoke.take()
         {
@@ -175,7 +178,6 @@ impl<C: Wire, S: Wire> Pump<C, S> {
         if let Err(lost) = self.settle_owed(cx) {
             return Poll::Ready(End::Lost(lost));
         }
-        self.start_doubles(cx);
         if up == Turn::More || down == Turn::More {
             cx.waker().wake_by_ref();
         }
@@ -183,14 +185,15 @@ impl<C: Wire, S: Wire> Pump<C, S> {
     }
 
     fn carry(&mut self, cx: &mut Context<'_>) -> Result<(Turn, Turn), Lost> {
-        let up = self.carry_up(cx);
-        let down = self.down.carry(
-            &mut self.upstream,
-            &mut self.client,
-            Side::Server,
-            &mut self.core,
-            cx,
-        );
+        // Who does not take what we made in answer to him is not heard further.
+        let up = match self.down.owes_too_much() {
+            true => self.settle_up(cx),
+            false => self.carry_up(cx),
+        };
+        let down = match self.up.owes_too_much() {
+            true => self.settle_down(cx),
+            false => self.carry_down(cx),
+        };
         // A reader that is gone may have left words behind that explain why
         // (GOAWAY, an alert): `down` has just looked, `up` looks again.
         let up = match &down {
@@ -202,6 +205,28 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             (Err(up), Err(down)) if down.by_reading && !up.by_reading => Err(down),
             (Err(lost), _) | (_, Err(lost)) => Err(lost),
         }
+    }
+
+    fn settle_up(&mut self, cx: &mut Context<'_>) -> Result<Turn, Lost> {
+        self.up.take_owed(Side::Client, &mut self.core);
+        let _ = self.up.settle(&mut self.upstream, Side::Client, cx)?;
+        Ok(Turn::Stalled)
+    }
+
+    fn settle_down(&mut self, cx: &mut Context<'_>) -> Result<Turn, Lost> {
+        self.down.take_owed(Side::Server, &mut self.core);
+        let _ = self.down.settle(&mut self.client, Side::Server, cx)?;
+        Ok(Turn::Stalled)
+    }
+
+    fn carry_down(&mut self, cx: &mut Context<'_>) -> Result<Turn, Lost> {
+        self.down.carry(
+            &mut self.upstream,
+            &mut self.client,
+            Side::Server,
+            &mut self.core,
+            cx,
+        )
     }
 
     /// Sends what the core made for a direction after that had its turn.
@@ -223,17 +248,17 @@ impl<C: Wire, S: Wire> Pump<C, S> {
         while let Some(errand) = self.core.session.poll_errand() {
             let doubles = self.doubles.get_or_insert_with(|| {
                 let (report, reported) = mpsc::unbounded_channel();
-                Doubles { report, reported }
+                Doubles {
+                    report,
+                    reported,
+                    under_way: 0,
+                }
             });
+            doubles.under_way += 1;
             let (lane, report) = (Arc::clone(&self.lane), doubles.report.clone());
             tokio::spawn(async move {
-                let stream = errand.stream;
-                let outcome = execute(lane, errand).await;
-                if let Err(why) = &outcome {
-                    tracing::warn!("a request could not be executed a second time: {why}");
-                }
                 // The connection may be gone: then nobody waits for it.
-                let _ = report.send((stream, outcome));
+                let _ = report.send(execute(lane, errand).await);
             });
             // Have ourselves woken by the report.
             cx.waker().wake_by_ref();
@@ -245,8 +270,9 @@ impl<C: Wire, S: Wire> Pump<C, S> {
         let Some(doubles) = &mut self.doubles else {
             return;
         };
-        while let Poll::Ready(Some((stream, outcome))) = doubles.reported.poll_recv(cx) {
-            self.core.handle_errand(stream, outcome);
+        while let Poll::Ready(Some(report)) = doubles.reported.poll_recv(cx) {
+            doubles.under_way -= 1;
+            self.core.handle_errand(&report);
         }
     }
 
@@ -261,7 +287,8 @@ impl<C: Wire, S: Wire> Pump<C, S> {
     }
 
     fn is_at_rest(&self) -> bool {
-        self.core.session.is_at_rest() && self.up.is_clear() && self.down.is_clear()
+        let doubles = self.doubles.as_ref().map_or(0, |doubles| doubles.under_way);
+        self.core.session.is_at_rest() && doubles == 0 && self.up.is_clear() && self.down.is_clear()
     }
 
     /// Serves the core's time-out and, where a side goes `unread`, the look at

@@ -269,7 +269,10 @@ impl<T: Tap> Connection<T> {
             // What was buffered of a frame or a table is of no more use.
             let fresh = Half::new(side);
             let half = &mut self.halves[side];
-            half.out.pass_carried(&mut half.carry);
+            if !self.interposed {
+                half.out.pass_carried(&mut half.carry);
+            }
+            half.carry = Vec::new();
             half.deframer = fresh.deframer;
             half.decoder = fresh.decoder;
         }
@@ -331,6 +334,14 @@ impl<T: Tap> Connection<T> {
         &mut self.tap
     }
 
+    /// Has the layer above look at how many streams are open, and which.
+    pub fn with_streams(&mut self, look: impl FnOnce(&mut T, usize, &dyn Fn(StreamId) -> bool)) {
+        let streams = &self.streams;
+        look(&mut self.tap, streams.len(), &|id| {
+            streams.contains_key(&id)
+        });
+    }
+
     /// The layer above, to be looked at.
     pub fn tap_ref(&self) -> &T {
         &self.tap
@@ -345,7 +356,7 @@ impl<T: Tap> Connection<T> {
         for (_, mut slot) in slots {
             slot.stalls.client.over(&mut client.stalls, now);
             slot.stalls.server.over(&mut server.stalls, now);
-            self.held.remove(slot.pending());
+            self.held.remove(slot.held());
             self.tap.ended(slot.state, how, now);
         }
         client.stall.over(&mut client.stalls, now);

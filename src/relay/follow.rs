@@ -3,8 +3,6 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::connection::{Connection, MAX_OPEN_STREAMS, acknowledged};
 use super::half::{Goaway, Half, MOST_UNACKNOWLEDGED, Passing};
 use super::interfere::{Hands, apply_gates, hold_data};
@@ -84,12 +82,14 @@ impl<T: Tap> Connection<T> {
                     closed_or_idle(from, stream, *last_client_stream, "DATA")?;
                     if framed {
                         if frame_start || half.passing == Passing::Careful {
-                            half.passing = match *interposed {
+                            // A pushed stream is nobody's that we follow.
+                            let over = *interposed && stream.initiator() == Some(Side::Client);
+                            half.passing = match over {
                                 true => Passing::Not,
                                 false => Passing::AsCame,
                             };
                             let waiting = std::mem::take(&mut half.careful_bytes);
-                            if *interposed {
+                            if over {
                                 half.ahead -= i64::from(waiting);
                             }
                         }
@@ -150,7 +150,7 @@ impl<T: Tap> Connection<T> {
                         tap.passed(from, &mut slot.state, now);
                     }
                 }
-                if slot.touch.is_some() || end_stream {
+                if slot.touch.is_some() || !orders.is_empty() || end_stream {
                     let mut hands = Hands {
                         tap,
                         half,
@@ -207,16 +207,17 @@ impl<T: Tap> Connection<T> {
                     streams.insert(stream, Slot::new(tap.opened(stream, framed, now)));
                 }
                 let Some(slot) = streams.get_mut(&stream) else {
+                    let over = *interposed && stream.initiator() == Some(Side::Client);
                     let summary = half
                         .decoder
                         .decode(block, |field| {
-                            if anew && !*interposed {
+                            if anew && !over {
                                 fields.push(owned(field));
                             }
                         })
                         .map_err(|error| broken(&error))?;
                     closed_or_idle(from, stream, *last_client_stream, "HEADERS")?;
-                    if framed && *interposed {
+                    if framed && over {
                         half.swallow_block(unit, summary.table_changed);
                     } else if framed {
                         half.pass_block(unit, stream, &fields, frame);
@@ -276,7 +277,7 @@ impl<T: Tap> Connection<T> {
                         tap.passed(from, &mut slot.state, now);
                     }
                 }
-                if slot.touch.is_some() || end_stream {
+                if slot.touch.is_some() || !orders.is_empty() || end_stream {
                     let mut hands = Hands {
                         tap,
                         half,
@@ -316,8 +317,9 @@ impl<T: Tap> Connection<T> {
                     let touch = slot.touched();
                     touch.dead[from] = true;
                     touch.lanes[from].queue.push_back(Item::Reset(code));
-                    let dropped = touch.lanes[from.peer()].cut(0, false);
-                    held.remove(dropped);
+                    let back = &mut touch.lanes[from.peer()];
+                    back.cut(0, false);
+                    held.remove(back.uncounted());
                     return Ok(true);
                 }
                 if framed && slot.is_over_for(from.peer()) {
@@ -330,8 +332,8 @@ impl<T: Tap> Connection<T> {
                     // An answer that was to be touched must not slip by now.
                     *interposed |= touch.lanes.server.gate != Gate::Open;
                     for side in [Side::Client, Side::Server] {
-                        let dropped = touch.lanes[side].cut(0, false);
-                        held.remove(dropped);
+                        touch.lanes[side].cut(0, false);
+                        held.remove(touch.lanes[side].uncounted());
                     }
                 }
                 slot.stalls[from].over(&mut half.stalls, now);
@@ -444,7 +446,7 @@ impl<T: Tap> Connection<T> {
                 half.pass_credit(unit, stream, increment, given);
                 *interposed |= given != increment;
                 if slot.touch.is_some() {
-                    self.release(sender, stream, now);
+                    self.release(stream, now);
                 }
             }
             Piece::Preface | Piece::Priority { .. } => half.pass_if_framed(unit),
@@ -540,8 +542,7 @@ fn pass_data<S>(
             touch.lanes[from].ahead -= i64::from(whole);
             return;
         }
-        let chunk = content_of(raw);
-        hold_data(&mut touch.lanes[from], held, chunk, whole);
+        hold_data(&mut touch.lanes[from], held, content_of(&raw), whole);
         if frame.end_stream {
             touch.lanes[from].queue.push_back(Item::EndStream);
         }
@@ -572,8 +573,7 @@ fn pass_data<S>(
                 return;
             }
             let lane = &mut touch.lanes[from];
-            let chunk = Bytes::copy_from_slice(frame.chunk);
-            hold_data(lane, held, chunk, frame.flow_controlled);
+            hold_data(lane, held, frame.chunk, frame.flow_controlled);
             if frame.end_stream {
                 lane.queue.push_back(Item::EndStream);
             }
@@ -590,18 +590,19 @@ fn within<'b>(bytes: &'b [u8], part: &[u8]) -> &'b [u8] {
 }
 
 /// The content of a whole DATA frame.
-fn content_of(raw: Vec<u8>) -> Bytes {
+fn content_of(raw: &[u8]) -> &[u8] {
     let Some((header, payload)) = raw.split_first_chunk::<FRAME_HEADER_LEN>() else {
-        return Bytes::new();
+        return &[];
     };
-    let header = FrameHeader::parse(*header);
-    let range = match (header.flags.contains(Flags::PADDED), payload.first()) {
+    let padded = FrameHeader::parse(*header).flags.contains(Flags::PADDED);
+    let content = match payload.split_first() {
         // The deframer has checked that the padding fits.
-        (true, Some(padding)) => 1..payload.len().saturating_sub(usize::from(*padding)).max(1),
-        _ => 0..payload.len(),
+        Some((padding, rest)) if padded => {
+            rest.get(..rest.len().saturating_sub(usize::from(*padding)))
+        }
+        _ => Some(payload),
     };
-    let range = range.start + FRAME_HEADER_LEN..range.end + FRAME_HEADER_LEN;
-    Bytes::from(raw).slice(range)
+    content.unwrap_or_default()
 }
 
 impl Lane {

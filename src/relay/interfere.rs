@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::connection::{Connection, Phase};
 use super::follow::split;
 use super::half::Half;
@@ -41,7 +39,8 @@ pub(super) fn apply_gates<S>(orders: &mut Vec<Order>, slot: &mut Slot<S>, held: 
                 lane.gate = *gate;
             }
             if *gate == Gate::Sink && !lane.finished {
-                held.remove(lane.cut(0, false));
+                lane.cut(0, false);
+                held.remove(lane.uncounted());
             }
             false
         }
@@ -50,8 +49,12 @@ pub(super) fn apply_gates<S>(orders: &mut Vec<Order>, slot: &mut Slot<S>, held: 
 }
 
 /// Holds content that came in `flow_controlled` bytes.
-pub(super) fn hold_data(lane: &mut Lane, held: &mut Held, chunk: Bytes, flow_controlled: u32) {
-    held.add(chunk.len() as u64);
+pub(super) fn hold_data(lane: &mut Lane, held: &mut Held, chunk: &[u8], flow_controlled: u32) {
+    if lane.gate != Gate::Open {
+        // What only waits for a window is no fault's.
+        held.add(chunk.len() as u64);
+        lane.counted += chunk.len() as u64;
+    }
     lane.hold(chunk, flow_controlled);
 }
 
@@ -72,12 +75,17 @@ impl<T: Tap> Hands<'_, T> {
             // Carrying one out may bring about others.
             while !orders.is_empty() {
                 apply_gates(orders, slot, self.held);
-                for order in std::mem::take(orders) {
+                let mut doing = std::mem::take(orders);
+                for order in doing.drain(..) {
                     match order {
                         Order::Finish(side, how) => self.finish(side, how, slot),
                         Order::Reset(side, code) => self.reset(side, code, id, slot),
                         Order::Gate(..) | Order::Careful(..) => {}
                     }
+                }
+                if orders.is_empty() {
+                    // Its room is for the next ones.
+                    *orders = doing;
                 }
                 for side in [Side::Client, Side::Server] {
                     self.drain(side, id, slot);
@@ -102,7 +110,7 @@ impl<T: Tap> Hands<'_, T> {
     /// Tells of a stream that is over.
     pub fn over(&mut self, slot: Option<Slot<T::Stream>>, how: StreamEnd) {
         let Some(slot) = slot else { return };
-        self.held.remove(slot.pending());
+        self.held.remove(slot.held());
         self.tap.ended(slot.state, how, self.now);
     }
 
@@ -146,11 +154,9 @@ impl<T: Tap> Hands<'_, T> {
         if lane.finished || lane.delivered {
             return;
         }
-        let dropped = lane.cut(
-            lane.gate.limit(),
-            !matches!(lane.gate, Gate::Shut | Gate::Sink),
-        );
-        self.held.remove(dropped);
+        let limit = lane.gate.limit();
+        lane.cut(limit, !matches!(lane.gate, Gate::Shut | Gate::Sink));
+        self.held.remove(lane.uncounted());
         let has_head = lane.head_given || matches!(lane.queue.front(), Some(Item::Fields(..)));
         lane.gate = Gate::Open;
         lane.finished = true;
@@ -192,8 +198,8 @@ impl<T: Tap> Hands<'_, T> {
         *self.interposed = true;
         let touch = slot.touched();
         let lane = &mut touch.lanes[side.peer()];
-        let dropped = lane.cut(0, false);
-        self.held.remove(dropped);
+        lane.cut(0, false);
+        self.held.remove(lane.uncounted());
         lane.blocked = false;
         touch.dead[side] = true;
         frame_encoder::rst_stream(self.half_of(side.peer()).out.own(), id, code);
@@ -259,7 +265,7 @@ impl<T: Tap> Hands<'_, T> {
                     lane.pending -= n as u64;
                     lane.ahead += n as i64;
                     half.ahead += n as i64;
-                    self.held.remove(n as u64);
+                    self.held.remove(lane.uncounted());
                     lane.delivered |= last;
                     if rest {
                         continue;
@@ -318,9 +324,9 @@ impl<T: Tap> Connection<T> {
         }
     }
 
-    /// What was held of this direction of a stream may pass, as far as its gate
-    /// and the windows allow.
-    pub(super) fn release(&mut self, _side: Side, stream: StreamId, now: Instant) {
+    /// What was held of a stream may pass, as far as its gates and the windows
+    /// allow.
+    pub(super) fn release(&mut self, stream: StreamId, now: Instant) {
         self.act(stream, now, |_, _, _| {});
     }
 
@@ -337,7 +343,7 @@ impl<T: Tap> Connection<T> {
         let mut waiting: Vec<StreamId> = waiting.map(|(id, _)| *id).collect();
         waiting.sort_unstable();
         for stream in waiting {
-            self.release(side, stream, now);
+            self.release(stream, now);
         }
     }
 
@@ -345,15 +351,14 @@ impl<T: Tap> Connection<T> {
     /// window, in the order of waiting.
     pub(super) fn release_blocked(&mut self, side: Side, now: Instant) {
         let mut waiting = std::mem::take(&mut self.halves[side].blocked);
-        while let Some(stream) = waiting.pop_front() {
+        while self.halves[side].room() > 0
+            && let Some(stream) = waiting.pop_front()
+        {
             if let Some(slot) = self.streams.get_mut(&stream)
                 && let Some(touch) = &mut slot.touch
             {
                 touch.lanes[side].blocked = false;
-                self.release(side, stream, now);
-            }
-            if self.halves[side].room() <= 0 {
-                break;
+                self.release(stream, now);
             }
         }
         // Those that are still waiting come before those that wait anew.
@@ -397,7 +402,8 @@ impl<T: Tap> Connection<T> {
         if !self.interposed && self.dirty.is_empty() {
             return;
         }
-        for stream in std::mem::take(&mut self.dirty) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for stream in dirty.drain(..) {
             let Some(slot) = self.streams.get_mut(&stream) else {
                 continue;
             };
@@ -423,6 +429,7 @@ impl<T: Tap> Connection<T> {
             }
             slot.let_be();
         }
+        self.dirty = dirty;
         for side in [Side::Client, Side::Server] {
             let half = &mut self.halves[side];
             let due = u32::try_from(-half.ahead).unwrap_or(0);

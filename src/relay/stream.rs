@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 
 use super::order::{Gate, HeaderField};
 use super::recode::Frame;
@@ -48,6 +48,8 @@ pub(super) struct Lane {
     pub queue: VecDeque<Item>,
     /// Bytes of content in the queue.
     pub pending: u64,
+    /// Those of them that count as held by a fault.
+    pub counted: u64,
     /// Bytes of content that the receiver was given.
     pub passed: u64,
     /// The sender's window less the receiver's: what it may send beyond what the
@@ -61,11 +63,14 @@ pub(super) struct Lane {
     pub blocked: bool,
 }
 
+/// Content is held in pieces of at least so many bytes.
+const JOINED: usize = 8 * 1024;
+
 /// Something that was held.
 #[derive(Debug)]
 pub(super) enum Item {
     Fields(Vec<HeaderField>, Frame),
-    Data(Bytes),
+    Data(BytesMut),
     EndStream,
     Reset(ErrorCode),
 }
@@ -115,11 +120,11 @@ impl<S> Slot<S> {
         }
     }
 
-    /// Bytes of it that are held.
-    pub fn pending(&self) -> u64 {
+    /// Bytes of it that count as held.
+    pub fn held(&self) -> u64 {
         let touch = self.touch.as_ref();
         touch.map_or(0, |touch| {
-            touch.lanes.client.pending + touch.lanes.server.pending
+            touch.lanes.client.counted + touch.lanes.server.counted
         })
     }
 
@@ -158,17 +163,32 @@ impl Lane {
     }
 
     /// Holds content that came in `flow_controlled` bytes.
-    pub fn hold(&mut self, chunk: Bytes, flow_controlled: u32) {
+    pub fn hold(&mut self, chunk: &[u8], flow_controlled: u32) {
         self.ahead -= i64::from(flow_controlled);
         self.pending += chunk.len() as u64;
-        if !chunk.is_empty() {
-            self.queue.push_back(Item::Data(chunk));
+        if chunk.is_empty() {
+            return;
         }
+        // Many small ones would cost more than they hold.
+        if let Some(Item::Data(last)) = self.queue.back_mut()
+            && last.len() < JOINED
+        {
+            last.extend_from_slice(chunk);
+            return;
+        }
+        self.queue.push_back(Item::Data(BytesMut::from(chunk)));
     }
 
-    /// Drops what is held behind the content offset `limit`; gives how many
-    /// bytes that were. A head stays, trailers go.
-    pub fn cut(&mut self, limit: u64, keep_head: bool) -> u64 {
+    /// Bytes that counted as held and are not held any more.
+    pub fn uncounted(&mut self) -> u64 {
+        let gone = self.counted.saturating_sub(self.pending);
+        self.counted -= gone;
+        gone
+    }
+
+    /// Drops what is held behind the content offset `limit`. A head stays,
+    /// trailers go.
+    pub fn cut(&mut self, limit: u64, keep_head: bool) {
         let mut room = limit.saturating_sub(self.passed);
         let mut dropped = 0;
         let mut kept = VecDeque::new();
@@ -191,7 +211,6 @@ impl Lane {
         }
         self.queue = kept;
         self.pending -= dropped;
-        dropped
     }
 
     /// What the sender is due on this stream: all but what the queue still holds

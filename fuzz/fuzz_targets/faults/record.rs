@@ -37,7 +37,7 @@ pub fn carry_out(input: &mut Input<'_>, stand: &mut Stand) -> Option<()> {
             };
             if let Some(errand) = stand.errands.pop_front() {
                 let stream = errand.stream;
-                stand.session.handle_errand(stream, outcome, stand.now);
+                stand.session.handle_errand(stream, &[], &outcome, stand.now);
                 stand.drain(None);
             }
             return Some(());

@@ -286,6 +286,7 @@ impl Judge for RandomJudge {
             pace: decided.pace.clone().map(|pace| pace as Arc<dyn Pace>),
             response: decided.response.clone(),
             until: decided.until,
+            lifted_at: None,
         };
         self.docket.lock().unwrap().insert(stream, decided);
         Some(Box::new(verdict))

@@ -175,7 +175,7 @@ impl Wire for Core {
         now: Instant,
         to: &mut Both<Vec<u8>>,
     ) {
-        self.session.handle_errand(stream, outcome, now);
+        self.session.handle_errand(stream, &[], &outcome, now);
         self.drain(None, to);
     }
 

@@ -241,7 +241,8 @@ impl Stand {
 
     pub fn answer_errand(&mut self, outcome: Result<(), String>) {
         let errand = self.session.poll_errand().expect("an errand");
-        self.session.handle_errand(errand.stream, outcome, self.now);
+        self.session
+            .handle_errand(errand.stream, &errand.faults, &outcome, self.now);
         self.drain(Side::Client, &[]);
     }
 
