@@ -150,7 +150,7 @@ impl<T: Tap> Connection<T> {
                         tap.passed(from, &mut slot.state, now);
                     }
                 }
-                if slot.touch.is_some() || end_stream {
+                if slot.touch.is_some() || end_stream || !orders.is_empty() {
                     let mut hands = Hands {
                         tap,
                         half,
@@ -276,7 +276,7 @@ impl<T: Tap> Connection<T> {
                         tap.passed(from, &mut slot.state, now);
                     }
                 }
-                if slot.touch.is_some() || end_stream {
+                if slot.touch.is_some() || end_stream || !orders.is_empty() {
                     let mut hands = Hands {
                         tap,
                         half,
