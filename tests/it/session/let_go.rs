@@ -39,9 +39,9 @@ fn what_is_ordered_for_a_call_befalls_no_other() {
     stand.ask(1, PUT);
     stand.bench.lock().unwrap().lifted = true;
     stand.change();
-    stand.ask(3, PUT);
     stand.headers(Side::Server, 1, &[(":status", "200")], false);
     stand.client_got();
+    stand.ask(3, PUT);
     stand.answer(3, 10);
     assert_eq!(
         stand.client_got(),
