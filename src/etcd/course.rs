@@ -405,11 +405,9 @@ impl Course {
             .ended
             .is_some_and(|at| now >= at + self.verdict.response_delay);
         if self.lifted || loss == Loss::Silence && self.is_past(now) {
-            if self.head.is_none() {
-                // Nothing of it is lost yet.
-                self.verdict.response = ResponseFate::Pass;
-                return None;
-            }
+            // A reply that has not begun is not lost yet. (One that was lifted
+            // before it began is not ours to lose any more.)
+            self.head?;
             return Some(self.reset(ErrorCode::CANCEL, orders));
         }
         if !whole {

@@ -120,6 +120,9 @@ impl<T: Tap> Connection<T> {
         }
         if self.phase == Phase::Following {
             self.follow(from, bytes, now);
+            if self.phase != Phase::Following {
+                return;
+            }
             for side in [Side::Client, Side::Server] {
                 if !self.halves[side].blocked.is_empty() && self.halves[side].room() > 0 {
                     self.release_blocked(side, now);
@@ -269,10 +272,10 @@ impl<T: Tap> Connection<T> {
             // What was buffered of a frame or a table is of no more use.
             let fresh = Half::new(side);
             let half = &mut self.halves[side];
-            if !self.interposed {
+            if self.phase == Phase::Open {
                 half.out.pass_carried(&mut half.carry);
             }
-            half.carry = Vec::new();
+            half.carry = fresh.carry;
             half.deframer = fresh.deframer;
             half.decoder = fresh.decoder;
         }

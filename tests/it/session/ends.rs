@@ -23,6 +23,31 @@ fn half_a_frame_still_leaves_when_its_sender_ends() {
 }
 
 #[test]
+fn nothing_follows_the_farewell_of_a_connection_that_is_torn() {
+    let mut stand = Stand::new(|_| {
+        Some(Verdict {
+            request_delay: std::time::Duration::from_secs(1),
+            ..Verdict::default()
+        })
+    });
+    stand.ask(1, PUT);
+    stand.server_got();
+    // Half a frame waits, and credit is due for what is held.
+    let before = stand.left(Side::Client).len();
+    stand.frames(Side::Client, |out| {
+        frame_encoder::data(out, id(1), &[], false);
+        out.truncate(3);
+    });
+    // A frame that may not be, behind DATA that is swallowed.
+    stand.frames(Side::Server, |out| {
+        frame_encoder::window_update(out, id(0), 0);
+    });
+    assert_eq!(stand.server_got(), ["GOAWAY PROTOCOL_ERROR"]);
+    let goaway = 9 + 8 + "etcdtap cannot follow this connection any more".len();
+    assert_eq!(stand.left(Side::Client).len(), before + goaway);
+}
+
+#[test]
 fn what_is_dropped_with_a_lost_connection_is_not_held() {
     let hold = HoldBudget::default();
     let options = SessionOptions {

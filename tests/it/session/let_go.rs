@@ -34,6 +34,26 @@ fn a_reply_that_begins_after_its_fault_went_is_not_lost() {
 }
 
 #[test]
+fn what_is_ordered_for_a_call_befalls_no_other() {
+    let mut stand = Stand::new(|call| (call.stream.number() == 1).then(|| lost(Loss::Silence)));
+    stand.ask(1, PUT);
+    stand.bench.lock().unwrap().lifted = true;
+    stand.change();
+    stand.headers(Side::Server, 1, &[(":status", "200")], false);
+    stand.client_got();
+    stand.ask(3, PUT);
+    stand.answer(3, 10);
+    assert_eq!(
+        stand.client_got(),
+        [
+            "HEADERS 3 :status=200",
+            "DATA 3 15",
+            "HEADERS 3 grpc-status=0 END"
+        ]
+    );
+}
+
+#[test]
 fn a_reply_that_has_begun_when_its_fault_goes_is_reset() {
     let mut stand = Stand::new(|_| Some(lost(Loss::Silence)));
     stand.ask(1, PUT);
