@@ -39,8 +39,10 @@ pub struct Connection<T: Tap> {
     pub(super) last_client_stream: StreamId,
     pub(super) opened: u64,
     pub(super) phase: Phase,
-    /// Streams could be touched: frames pass one by one.
+    /// Streams could be touched.
     pub(super) armed: bool,
+    /// Streams could be touched, or are: frames pass one by one.
+    pub(super) watchful: bool,
     /// Something was held, dropped, added or changed.
     pub(super) interposed: bool,
     pub(super) keepalive: Keepalive,
@@ -92,6 +94,7 @@ impl<T: Tap> Connection<T> {
             opened: 0,
             phase: Phase::Following,
             armed: false,
+            watchful: false,
             interposed: false,
             keepalive: Keepalive::default(),
             held: Held::new(budget),
@@ -104,6 +107,7 @@ impl<T: Tap> Connection<T> {
     /// pass without being cut into frames.
     pub fn set_armed(&mut self, armed: bool) {
         self.armed = armed;
+        self.watchful |= armed;
     }
 
     /// Reads what `from` sent, and gives it out again by
@@ -123,7 +127,7 @@ impl<T: Tap> Connection<T> {
     }
 
     fn follow(&mut self, from: Side, bytes: &[u8], now: Instant) {
-        let framed = self.armed || self.interposed || self.halves[from].framed;
+        let framed = self.watchful || self.interposed || self.halves[from].framed;
         self.halves[from].at = 0;
         if !framed {
             self.halves[from].out.pass(0..bytes.len());
@@ -144,7 +148,11 @@ impl<T: Tap> Connection<T> {
             if framed && !half.framed && skip > 0 {
                 // Up to the boundary, and not beyond.
                 let (mut skipped, rest) = input.split_at(skip.min(input.len()));
-                if half.deframer.next(&mut skipped).is_ok_and(|piece| piece.is_none()) {
+                if half
+                    .deframer
+                    .next(&mut skipped)
+                    .is_ok_and(|piece| piece.is_none())
+                {
                     input = rest;
                     if input.is_empty() {
                         break;
@@ -161,7 +169,11 @@ impl<T: Tap> Connection<T> {
                 }
             }
         }
-        let calm = !self.armed && !self.interposed;
+        if self.watchful && !self.armed && !self.interposed {
+            // What a fault has begun before it was taken away goes on.
+            self.watchful = self.streams.values().any(|slot| slot.touch.is_some());
+        }
+        let calm = !self.watchful && !self.interposed;
         let half = &mut self.halves[from];
         if !half.framed {
             half.out.pass(half.at..bytes.len());

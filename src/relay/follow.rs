@@ -83,11 +83,15 @@ impl<T: Tap> Connection<T> {
                 let Some(slot) = streams.get_mut(&stream) else {
                     closed_or_idle(from, stream, *last_client_stream, "DATA")?;
                     if framed {
-                        if frame_start {
+                        if frame_start || half.passing == Passing::Careful {
                             half.passing = match *interposed {
                                 true => Passing::Not,
                                 false => Passing::AsCame,
                             };
+                            let waiting = std::mem::take(&mut half.careful_bytes);
+                            if *interposed {
+                                half.ahead -= i64::from(waiting);
+                            }
                         }
                         match half.passing {
                             Passing::AsCame => half.pass_part(unit, frame_end),

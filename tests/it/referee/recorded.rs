@@ -128,6 +128,7 @@ impl Judge for Slow {
         Refreshed {
             armed: true,
             changed: false,
+            keeps: false,
         }
     }
 
