@@ -19,6 +19,7 @@ mod tls;
 mod auth;
 mod backpressure;
 mod cluster;
+mod faults;
 mod http1;
 mod identity;
 mod kv;
