@@ -8,6 +8,9 @@ mod documented;
 mod objects;
 
 // The tests.
+mod duplicate;
+mod endings;
 mod error;
 mod hang;
 mod lose_reply;
+mod reset;
