@@ -8,6 +8,7 @@ use tonic::Code;
 use super::arm::{HASTE, arm, client_with_patience, did, hasty, refused, struck, timed};
 use super::documented::documented;
 use super::objects::Truth;
+use crate::live::etcd::Version;
 use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
@@ -31,19 +32,23 @@ async fn an_answer_without_trailers_is_waited_for(mut stack: Stack) {
         "--write-out=fields",
         "/registry/pods/",
     ];
-    let (run, took) = timed(hasty(&stack).run(count)).await;
-    assert_eq!(run.error(), "Error: context deadline exceeded");
-    assert!(took >= HASTE, "{took:?}");
+    let mut calls = 1;
+    // etcdctl 3.4 cannot count.
+    if stack.etcd.version == Version::V3_5 {
+        let (run, took) = timed(hasty(&stack).run(count)).await;
+        assert_eq!(run.error(), "Error: context deadline exceeded");
+        assert!(took >= HASTE, "{took:?}");
+        calls += 1;
+    }
 
-    let patience = Duration::from_millis(300);
-    let mut client = client_with_patience(&stack, patience).await;
+    // The Rust client's own timeout is about the answer's head, and that came:
+    // it waits until its caller gives up.
+    let mut client = client_with_patience(&stack, Duration::from_millis(100)).await;
     let counted = client.get("/registry/pods/", all().map(GetOptions::with_count_only));
-    let (told, took) = timed(counted).await;
-    let (code, text) = refused(told);
-    assert_eq!((code, text.as_str()), (Code::Cancelled, "Timeout expired"));
-    assert!(took >= patience, "{took:?}");
+    let told = tokio::time::timeout(Duration::from_millis(500), counted).await;
+    assert!(told.is_err(), "{told:?}");
 
-    for line in struck(&stack, "endless-counts", 2).await {
+    for line in struck(&stack, "endless-counts", calls).await {
         assert_eq!(did(&line, "endless-counts"), Some("trailers withheld"));
         // It was all there but for its end.
         assert_eq!(line.number("count"), Some(3));
