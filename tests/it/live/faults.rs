@@ -14,3 +14,5 @@ mod error;
 mod hang;
 mod lose_reply;
 mod reset;
+mod slow;
+mod watch;
