@@ -14,6 +14,7 @@ mod error;
 mod hang;
 mod lose_reply;
 mod matching;
+mod nghttp2;
 mod reset;
 mod slow;
 mod timing;
