@@ -8,6 +8,8 @@ mod documented;
 mod objects;
 
 // The tests.
+mod armed_later;
+mod big;
 mod duplicate;
 mod endings;
 mod error;

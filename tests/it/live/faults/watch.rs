@@ -19,6 +19,8 @@ on_setups! {
     requests_for_watches_come_late: MTLS_34, PLAIN_35;
     a_watch_that_crashed_is_resumed: PLAIN_34, PLAIN_35;
     a_watch_that_was_cancelled_is_not: PLAIN_34, PLAIN_35;
+    a_watch_that_is_refused_says_why: MTLS_34, PLAIN_35;
+    keepalives_that_hang_let_the_lease_expire: PLAIN_34, MTLS_35;
 }
 
 const LATE: Duration = Duration::from_millis(150);
@@ -173,4 +175,82 @@ async fn a_watch_that_was_cancelled_is_not(mut stack: Stack) {
     })
     .await;
     struck(&stack, "halted-watches", 1).await;
+}
+
+async fn a_watch_that_is_refused_says_why(mut stack: Stack) {
+    let plan = "faults:
+      - {name: refused, match: {verb: watch, key_prefix: /a/}, action: {error: permission-denied}}
+      - {name: election, match: {verb: watch, key_prefix: /b/}, \
+         action: {error: leader-changed}, at_most: 1}
+      - {name: leaderless, match: {verb: watch, key_prefix: /d/}, action: {error: no-leader}}
+      - {name: stuck, match: {verb: watch, key_prefix: /c/}, action: hang}";
+    arm(&mut stack, plan).await;
+    let options = || Some(WatchOptions::new().with_prefix());
+    let mut client = stack.client().await;
+    let outcome = match client.watch("/a/", options()).await {
+        Ok(mut stream) => stream.message().await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    let told = super::arm::refused(outcome);
+    let text = "etcdserver: permission denied".to_owned();
+    assert_eq!(told, (tonic::Code::PermissionDenied, text));
+
+    // clientv3 takes UNAVAILABLE for a reason to open it anew.
+    let watching = stack.etcdctl().spawn(["watch", "--prefix", "/b/"]);
+    struck(&stack, "election", 1).await;
+    let created = |line: &Line| line.is("watch_created") && line.text("key") == "/b/";
+    stack.proxy.log.wait_for("the watch", created).await;
+    let mut truth = Truth::of(&stack).await;
+    truth.put("/b/a", "1").await;
+    watching.output.wait_for(|line| line == "/b/a").await;
+    watching.kill().await;
+
+    // But for this one.
+    let watching = stack.etcdctl().spawn(["watch", "--prefix", "/d/"]);
+    soon("etcdctl's end", watching.output.wait_for_end()).await;
+    struck(&stack, "leaderless", 1).await;
+
+    let watch = client.watch("/c/", options());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(200), watch)
+            .await
+            .is_err()
+    );
+    struck(&stack, "stuck", 1).await;
+}
+
+async fn keepalives_that_hang_let_the_lease_expire(mut stack: Stack) {
+    arm(&mut stack, &documented(&["lost-heartbeats"])).await;
+    let mut truth = Truth::of(&stack).await;
+    let mut client = stack.client().await;
+    let lease = client.lease_grant(2, None).await.unwrap().id();
+    let mut other = stack.client_direct().await;
+    let kept = client.lease_grant(2, None).await.unwrap().id();
+    let keep = async {
+        let (mut keeper, mut answers) = other.lease_keep_alive(kept).await.unwrap();
+        loop {
+            keeper.keep_alive().await.unwrap();
+            answers.message().await.unwrap().unwrap();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    };
+    let stuck = async {
+        let opened = client.lease_keep_alive(lease);
+        opened.await.map(|_| ())
+    };
+    let expired = until("it has expired", async || {
+        let leases = truth.client().leases().await.unwrap();
+        let has = |id| leases.leases().iter().any(|lease| lease.id() == id);
+        assert!(has(kept));
+        (!has(lease)).then_some(())
+    });
+    tokio::select! {
+        () = keep => unreachable!(),
+        () = async { let _ = stuck.await; std::future::pending().await } => unreachable!(),
+        () = expired => {}
+    }
+    // The keepalive, and the stream that it came on.
+    let lines = struck(&stack, "lost-heartbeats", 2).await;
+    let verbs: Vec<_> = lines.iter().map(|line| line.text("verb")).collect();
+    assert_eq!(verbs, ["lease_keepalive", "LeaseKeepAlive"]);
 }
