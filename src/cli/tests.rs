@@ -100,6 +100,14 @@ fn a_wrong_line_is_one_sentence() {
         ),
         (&["completions"], "SHELL is missing; --help shows the usage"),
         (
+            &["fault", "remove"],
+            "NAME is missing; --help shows the usage",
+        ),
+        (
+            &["fault", "add", "a", "--message", "b"],
+            "--error is missing; --help shows the usage",
+        ),
+        (
             &["decode", "--hex", "--base64"],
             "--hex and --base64 exclude each other; leave one out",
         ),

@@ -9,11 +9,12 @@ pub fn sentence(error: &clap::Error) -> String {
         Some(ContextValue::Strings(texts)) => texts.first().cloned(),
         _ => None,
     };
-    // clap names an argument with its value: `--drain <DURATION>`, `<SHELL>`.
+    // clap names an argument with its value: `--drain <DURATION>`, `<SHELL>`,
+    // `<FILE>...`.
     let name = |kind| {
         text(kind).map(|name| match name.split_once([' ', '[']) {
             Some((flag, _)) if flag.starts_with("--") => flag.to_owned(),
-            _ => name.trim_matches(['<', '>']).to_owned(),
+            _ => name.trim_matches(['<', '>', '.']).to_owned(),
         })
     };
     let argument = name(ContextKind::InvalidArg);

@@ -100,6 +100,26 @@ impl Course {
         }
     }
 
+    /// Where a message is to wait, frames have to pass whole or not at all: the
+    /// message may begin in the middle of one.
+    pub fn begin(&self, orders: &mut Vec<Order>) {
+        let verdict = &self.verdict;
+        // A response that is cut is held as it comes, whatever else is done.
+        let responses = verdict.response_messages.is_some() && !self.cuts();
+        if responses {
+            orders.push(Order::Careful(Side::Server, true));
+        }
+        let requests = verdict.request_messages.is_some();
+        orders.push(Order::Careful(Side::Client, requests));
+    }
+
+    fn cuts(&self) -> bool {
+        matches!(
+            self.verdict.response,
+            ResponseFate::ResetInMessage(..) | ResponseFate::CutShort(..)
+        )
+    }
+
     /// What struck.
     pub fn hits(&self) -> &[Hit] {
         &self.verdict.hits
@@ -405,14 +425,10 @@ impl Course {
         }
         let mut limit = self.spaced();
         if let Some(paced) = &self.pace {
-            limit = limit.min(paced.limit(self.seen));
+            limit = limit.min(paced.limit(self.seen, self.ended.is_some()));
         }
-        let cuts = matches!(
-            verdict.response,
-            ResponseFate::ResetInMessage(..) | ResponseFate::CutShort(..)
-        );
         // A response that ended without a message cannot be cut in one.
-        if cuts && !(self.cut.is_none() && self.ended.is_some()) {
+        if self.cuts() && !(self.cut.is_none() && self.ended.is_some()) {
             limit = limit.min(self.cut.unwrap_or(0));
         }
         if verdict.response == ResponseFate::WithholdTrailers && !self.is_past(now) {
@@ -437,7 +453,7 @@ impl Course {
             return u64::MAX;
         };
         paced.advance(self.seen, now);
-        paced.limit(self.seen)
+        paced.to
     }
 
     /// Whether what is held for good is to be let go.
@@ -544,8 +560,9 @@ impl Paced {
         }
     }
 
-    fn limit(&self, seen: u64) -> u64 {
-        match self.to < seen {
+    /// How far content may pass; all of it only once there is no more to come.
+    fn limit(&self, seen: u64, ended: bool) -> u64 {
+        match self.to < seen || !ended {
             true => self.to,
             false => u64::MAX,
         }

@@ -12,7 +12,7 @@ use super::tracker::Tracker;
 use super::verdict::{Asked, Errand, Judge, MOST_KEPT, Refreshed, Suspicion};
 use crate::grpc::PREFIX_LEN;
 use crate::http2::{Side, StreamId};
-use crate::relay::{HeaderField, Order};
+use crate::relay::{Gate, HeaderField, Order};
 
 /// A connection's judge, and what waits because of him.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Tracker {
             kept,
             request_end: 0,
         }));
-        orders.push(Order::Careful(Side::Client));
+        orders.push(Order::Careful(Side::Client, true));
         if end_stream {
             self.judge(call, orders, now);
         }
@@ -262,10 +262,12 @@ impl Tracker {
             request_bytes: request_end.saturating_sub(PREFIX_LEN as u64),
         };
         let Some(verdict) = judge.judge(&asked, now) else {
-            orders.push(Order::Gate(Side::Client, crate::relay::Gate::Open));
+            orders.push(Order::Gate(Side::Client, Gate::Open));
+            orders.push(Order::Careful(Side::Client, false));
             return;
         };
         let course = Course::new(*verdict, request_end, now);
+        course.begin(orders);
         let kept = kept.filter(|_| course.doubles());
         call.trial = Some(Box::new(Trial::Course {
             course,

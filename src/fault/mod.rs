@@ -9,8 +9,6 @@
 
 mod armory;
 pub mod etcd_error;
-mod judges;
 pub mod plan;
 
 pub use armory::{Armory, FaultState, FaultStatus, MOST_FAULTS, Over, Refused};
-pub use judges::ArmoryJudges;

@@ -120,6 +120,11 @@ impl<T: Tap> Connection<T> {
         }
         if self.phase == Phase::Following {
             self.follow(from, bytes, now);
+            for side in [Side::Client, Side::Server] {
+                if !self.halves[side].blocked.is_empty() && self.halves[side].room() > 0 {
+                    self.release_blocked(side, now);
+                }
+            }
             self.settle_credit();
         } else if self.phase == Phase::Open {
             self.halves[from].out.pass(0..bytes.len());
@@ -141,6 +146,9 @@ impl<T: Tap> Connection<T> {
                 let at = bytes.len() - input.len();
                 half.out.pass(0..at);
                 half.out.set_mid_frame(false);
+                if half.deframer.has_begun() {
+                    half.out.begin();
+                }
                 half.at = at;
                 half.framed = true;
             }

@@ -305,6 +305,11 @@ impl<T: Tap> Connection<T> {
                     }
                     return Ok(true);
                 };
+                if framed && slot.touch.as_ref().is_some_and(|touch| touch.dead[from]) {
+                    // It crosses a reset of ours, and its peer knows better.
+                    half.swallow(unit, 0);
+                    return Ok(true);
+                }
                 if framed && reset_is_held(from, slot) {
                     half.swallow(unit, 0);
                     *interposed = true;

@@ -52,6 +52,9 @@ pub(super) struct Half {
     /// negative one at once.
     pub ahead: i64,
     pub recoder: Recoder,
+    /// What the next header block has to reduce the table to: the least that the
+    /// sender has acknowledged since the last block (RFC 7541, section 4.2).
+    pub owed_table: Option<u32>,
     /// Streams that wait for the connection's window, in the order of waiting.
     pub blocked: VecDeque<StreamId>,
 }
@@ -168,13 +171,19 @@ impl Half {
             careful_bytes: 0,
             ahead: 0,
             recoder: Recoder::default(),
+            owed_table: None,
             blocked: VecDeque::new(),
         }
     }
 
-    /// What the receiver has room for on the connection.
+    /// What the receiver has room for on the connection, besides the frame that
+    /// is passing.
     pub fn room(&self) -> i64 {
-        self.window.available(DEFAULT_INITIAL_WINDOW_SIZE) - self.ahead
+        let promised = match self.passing {
+            Passing::AsCame | Passing::Careful => self.deframer.data_left() as i64,
+            Passing::Held | Passing::Not => 0,
+        };
+        self.window.available(DEFAULT_INITIAL_WINDOW_SIZE) - self.ahead - promised
     }
 
     /// The frame or block that the input has reached the end of passes as it
@@ -215,6 +224,7 @@ impl Half {
         frame: Frame,
     ) {
         if !self.recoder.is_stateless() {
+            self.owed_table = None;
             return self.pass_unit(unit);
         }
         self.swallow(unit, 0);
@@ -223,7 +233,14 @@ impl Half {
 
     /// Writes a header block of our own.
     pub fn write_block(&mut self, stream: StreamId, fields: &[HeaderField], frame: Frame) {
-        let owed = self.decoder.owed_reduction();
+        let pending = self.allowed.header_table_size.least < self.decoder.table_limit();
+        if pending && self.out.defers() {
+            // By the time it leaves the reduction may be acknowledged, and the
+            // update owed. To be early with it would take entries away that the
+            // sender still refers to, were its blocks not written anew.
+            self.recoder.lose_table();
+        }
+        let owed = self.owed_table.take();
         let most = self.allowed.max_frame_size.least;
         self.recoder
             .write(self.out.own(), stream, fields, frame, owed, most);
@@ -293,6 +310,10 @@ impl Half {
         settings: &Settings,
         later: impl Iterator<Item = &'a Settings>,
     ) {
+        let table = settings.header_table_size;
+        if table < self.decoder.table_limit() {
+            self.owed_table = Some(self.owed_table.map_or(table, |owed| owed.min(table)));
+        }
         let before = self.allowed;
         self.allowed = Allowed::of(settings);
         for settings in later {

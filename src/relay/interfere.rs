@@ -31,8 +31,8 @@ pub(super) struct Hands<'a, T> {
 /// Carries out the orders that count for the frame at hand, and leaves the rest.
 pub(super) fn apply_gates<S>(orders: &mut Vec<Order>, slot: &mut Slot<S>, held: &mut Held) {
     orders.retain(|order| match order {
-        Order::Careful(side) => {
-            slot.touched().lanes[*side].careful = true;
+        Order::Careful(side, careful) => {
+            slot.touched().lanes[*side].careful = *careful;
             false
         }
         Order::Gate(side, gate) => {
@@ -42,9 +42,6 @@ pub(super) fn apply_gates<S>(orders: &mut Vec<Order>, slot: &mut Slot<S>, held: 
             }
             if *gate == Gate::Sink && !lane.finished {
                 held.remove(lane.cut(0, false));
-            }
-            if *gate == Gate::Open {
-                lane.careful = false;
             }
             false
         }
@@ -80,7 +77,7 @@ impl<T: Tap> Hands<'_, T> {
                     match order {
                         Order::Finish(side, how) => self.finish(side, how, slot),
                         Order::Reset(side, code) => self.reset(side, code, id, slot),
-                        Order::Gate(..) | Order::Careful(_) => {}
+                        Order::Gate(..) | Order::Careful(..) => {}
                     }
                 }
                 for side in [Side::Client, Side::Server] {

@@ -8,10 +8,10 @@ use crate::http2::{ErrorCode, Side};
 pub enum Order {
     /// How far what this side sends may pass, from now on.
     Gate(Side, Gate),
-    /// The DATA frames that this side sends pass whole or not at all, until a
-    /// [`Gate::Open`]: so a frame whose last byte decides can still be held, and
-    /// one that turns out to be none of ours passes byte for byte.
-    Careful(Side),
+    /// Whether the DATA frames that this side sends pass whole or not at all: so
+    /// a frame whose last byte decides can still be held, and one that turns out
+    /// to be none of ours passes byte for byte.
+    Careful(Side, bool),
     /// What this side sent ends here, for its peer: what its gate lets pass
     /// still does, the ending follows, and what else comes is swallowed.
     Finish(Side, Finish),

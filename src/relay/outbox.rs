@@ -46,7 +46,7 @@ impl Outbox {
 
     /// Where whole frames of our own are to be written.
     pub fn own(&mut self) -> &mut Vec<u8> {
-        if self.mid_frame || !self.begun {
+        if self.defers() {
             return &mut self.deferred;
         }
         if !matches!(self.segments.back(), Some(Transmit::Own(_))) {
@@ -57,6 +57,11 @@ impl Outbox {
             // One was just put there.
             _ => &mut self.deferred,
         }
+    }
+
+    /// Whether frames of ours have to wait.
+    pub fn defers(&self) -> bool {
+        self.mid_frame || !self.begun
     }
 
     /// Whether what left so far ends inside a frame.

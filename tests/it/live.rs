@@ -3,13 +3,13 @@
 //! sense compares it with what the same client gets from etcd itself.
 
 // The harness: each of these stands for one thing outside the test.
-mod certs;
+pub(crate) mod certs;
 mod etcd;
 mod etcdctl;
 mod http;
 mod lines;
 mod log;
-mod patience;
+pub(crate) mod patience;
 mod ports;
 mod proxy;
 mod stack;
@@ -19,6 +19,7 @@ mod tls;
 mod auth;
 mod backpressure;
 mod cluster;
+mod control;
 mod faults;
 mod http1;
 mod identity;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod captures;
+mod control;
 mod live;
 mod log;
 mod pcap;

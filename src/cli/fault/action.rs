@@ -9,8 +9,7 @@ use crate::cli::Failure;
 const HEADING: &str = "What is done (one of these)";
 
 /// What a fault does.
-#[derive(Debug, Default, Args)]
-#[group(skip)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(super) struct ActionFlags {
     /// Hold the request back: 250ms, or between two times: 100ms..300ms
     #[arg(long, value_name = "WAIT", help_heading = HEADING)]
@@ -37,7 +36,7 @@ pub(super) struct ActionFlags {
     hang: bool,
 
     /// Reset the stream, with this code if one is named
-    #[arg(long, value_name = "CODE", num_args = 0..=1, require_equals = false,
+    #[arg(long, value_name = "CODE", num_args = 0..=1,
           default_missing_value = "", help_heading = HEADING)]
     reset: Option<String>,
 

@@ -52,7 +52,7 @@ pub(super) struct AddArgs {
     spec: SpecFlags,
 
     /// Take the faults from this file, a plan or a single fault; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "SpecFlags")]
+    #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 
     /// Remove it again after this time, or never: forever [default: 10m]
@@ -75,6 +75,12 @@ pub(super) struct AddArgs {
 pub(super) fn run(args: &AddArgs) -> Result<ExitCode, Failure> {
     let lives = lives(args.lives.as_deref())?;
     let faults = match &args.file {
+        Some(_) if args.spec != SpecFlags::default() => {
+            return Err(Failure::asked(
+                "--file: the file says all about its faults; leave the name and the flags for \
+                 another fault out, or the file",
+            ));
+        }
         Some(path) => of_file(path)?,
         None => vec![args.spec.fault()?],
     };

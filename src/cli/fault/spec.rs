@@ -11,8 +11,7 @@ const CALLS: &str = "Which calls (all of these must hold; repeat one for any of 
 const WHEN: &str = "When";
 
 /// A fault by flags.
-#[derive(Debug, Default, Args)]
-#[group(id = "SpecFlags", multiple = true)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(super) struct SpecFlags {
     /// The fault's name: lower-case letters, digits and hyphens
     #[arg(value_name = "NAME")]

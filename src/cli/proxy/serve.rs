@@ -62,7 +62,7 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
         signals::watch(shutdown.clone()).map_err(no_handler)?;
         let hang_up = signal(SignalKind::hangup()).map_err(no_handler)?;
         let proxy = Proxy::bind(config)?;
-        (proxy, admin(&args, armory)?, hang_up)
+        (proxy, admin(&args, Arc::clone(&armory))?, hang_up)
     };
     // Only now is it known what a port 0 has become.
     let log = call_log::start(options, place, proxy.listening())?;
@@ -73,6 +73,7 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
     runtime.shutdown_timeout(LEAVE_WITHIN);
     let finished = log.finish();
     say_what_was(&served, &finished);
+    say_what_struck(&armory);
     if let Some(summary) = &finished.summary {
         // Standard output may carry JSON.
         eprint!("{summary}");
@@ -179,6 +180,28 @@ fn filter(args: &ProxyArgs) -> Filter {
             .collect(),
         min_duration: given.min_duration,
         errors_only: given.errors_only,
+    }
+}
+
+/// So that nobody takes what was injected for etcd's own.
+fn say_what_struck(armory: &Armory) {
+    for status in armory.list(Instant::now()) {
+        if status.matched > 0 {
+            tracing::info!(
+                "fault {} struck {} of the {} it could have",
+                status.fault.name,
+                status.hits,
+                counted(status.matched, "call"),
+            );
+        }
+        if status.gave_up > 0 {
+            tracing::warn!(
+                "fault {} could not go through with it on {}: {}",
+                status.fault.name,
+                counted(status.gave_up, "call"),
+                status.last_gave_up.as_deref().unwrap_or("no reason is known"),
+            );
+        }
     }
 }
 

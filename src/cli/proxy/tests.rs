@@ -312,6 +312,81 @@ fn combinations_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn faults_that_make_no_sense_are_refused() {
+    for (more, sentence) in [
+        (
+            &["--faults", "plan.yaml", "--no-faults"][..],
+            "--faults: there can be no plan where --no-faults refuses all faults; leave one of them out",
+        ),
+        (
+            &["--admin", "0.0.0.0:1"],
+            "--admin: 0.0.0.0:1 would obey everybody who can reach it; add --admin-token-file FILE, \
+             or --admin-tls-cert, --admin-tls-key and --admin-client-ca, or choose 127.0.0.1:12382",
+        ),
+        (
+            &["--admin", "12382"],
+            "--admin: \"12382\" is no address of an admin API; add the address: 127.0.0.1:12382",
+        ),
+        (
+            &["--admin-token-file", "a"],
+            "--admin-token-file: there is no admin API; add --admin ADDR, or leave this out",
+        ),
+        (
+            &["--admin", "--admin-tls-cert", "a"],
+            "--admin-tls-cert: a certificate needs its private key; add --admin-tls-key FILE",
+        ),
+        (
+            &["--admin", "--admin-client-ca", "a"],
+            "--admin-client-ca: clients show certificates only over TLS; add --admin-tls-cert and --admin-tls-key",
+        ),
+        (
+            &[
+                "--admin",
+                "unix:/a",
+                "--admin-tls-cert",
+                "a",
+                "--admin-tls-key",
+                "b",
+            ],
+            "--admin-tls-cert: a Unix socket has no TLS, its file's mode keeps others out; \
+             leave this out, or choose a TCP port",
+        ),
+        (
+            &["--fault-hold-bytes", "1KiB"],
+            "--fault-hold-bytes: \"1KiB\" is less than 64KiB, too little to hold an answer; \
+             write more, such as 16MiB",
+        ),
+    ] {
+        assert_eq!(refused(&ROUTE, more), sentence);
+    }
+}
+
+#[test]
+fn faults_and_who_may_change_them() {
+    let args = resolved(&ROUTE).unwrap().faults;
+    assert!(args.allowed && args.plan.is_none() && args.admin.is_none());
+    assert_eq!(args.hold_bytes, 16 << 20);
+    // Without a value it is the usual address, whatever follows.
+    let args = resolved(&[&["--admin"], &ROUTE[..]].concat())
+        .unwrap()
+        .faults;
+    let admin = args.admin.unwrap();
+    assert_eq!(admin.address.to_string(), "127.0.0.1:12382");
+    assert!(admin.adding);
+    let more = [
+        "--admin",
+        "0.0.0.0:5",
+        "--admin-token-file",
+        "t",
+        "--no-faults",
+    ];
+    let args = resolved(&[&ROUTE[..], &more].concat()).unwrap().faults;
+    let admin = args.admin.unwrap();
+    assert!(!args.allowed && !admin.adding);
+    assert_eq!(admin.token_file, Some(PathBuf::from("t")));
+}
+
+#[test]
 fn a_flag_wins_over_a_variable_and_that_over_the_file() {
     let (_dir, path) =
         config("drain: 1s\nlog: {slow: 1s}\nfilter: {min_duration: 1s, verb: [get]}\n");

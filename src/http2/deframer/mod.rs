@@ -202,6 +202,14 @@ impl Deframer {
         between && self.open_block.is_none()
     }
 
+    /// Flow-controlled bytes that are still to come of the DATA frame at hand.
+    pub fn data_left(&self) -> usize {
+        match self.state {
+            State::Data(frame) => frame.chunk_left + frame.padding_left + frame.uncounted as usize,
+            _ => 0,
+        }
+    }
+
     /// Bytes that are still to come of a frame whose type is unknown.
     pub fn skip_left(&self) -> usize {
         match self.state {

@@ -92,11 +92,9 @@ impl Decoder {
         }
     }
 
-    /// The size update that the next block has to begin with, so that the table
-    /// is at most so large: the receiver has reduced what it allows (RFC 7541,
-    /// section 4.2).
-    pub fn owed_reduction(&self) -> Option<u32> {
-        self.owed_reduction
+    /// The size that the sender keeps its table to, as it said last.
+    pub fn table_limit(&self) -> u32 {
+        self.table.limit()
     }
 
     /// Bytes of memory held.

@@ -235,6 +235,10 @@ impl<'a> Case<'a> {
             ResponseFate::Lose(loss) => self.lost(loss),
             // Where there is no message, there is nothing to cut.
             _ if self.has_no_message() && self.whole_response(None).is_ok() => Ok(()),
+            // Trailers alone are no head: nothing but the reset may come of them.
+            ResponseFate::ResetAfterHead(code) if self.has_no_message() && got.head.is_none() => {
+                self.reset_by(*code, self.head_from())
+            }
             ResponseFate::ResetAfterHead(code) => {
                 is(got.data.is_empty(), || "DATA behind the head".into())?;
                 self.head_kept()?;

@@ -173,6 +173,10 @@ impl RandomJudge {
         if self.random.chance(15) {
             decided.pace = Some(Arc::new(Speed::new(&mut self.random)));
         }
+        if let (RequestFate::Hang, ResponseFate::Lose(_)) = (&decided.request, &decided.response) {
+            // One `until` for both would leave open which it ends.
+            decided.response = ResponseFate::Pass;
+        }
         // It says nothing where nothing would be held for good.
         let held = decided.request == RequestFate::Hang
             || decided.response == ResponseFate::Lose(Loss::Silence)

@@ -286,7 +286,8 @@ impl Endpoint {
         let spent = self.taste.window_target - self.recv_window;
         if spent > 0 && (spent >= self.taste.window_step || measure) {
             self.recv_window += spent;
-            self.uncredited -= spent;
+            // What goes beyond is growth.
+            self.uncredited = (self.uncredited - spent).max(0);
             self.window_update(0, spent);
         }
         if measure {

@@ -339,7 +339,7 @@ impl<W: Wire> World<W> {
 
     /// All that can happen happens, at once, until nothing is left.
     pub fn settle(&mut self) -> Result<(), Violation> {
-        for _ in 0..100_000 {
+        for _ in 0..1_000_000 {
             let mut did = false;
             for side in [Side::Client, Side::Server] {
                 did |= self.act(side, true);

@@ -14,12 +14,14 @@ fn nothing_is_armed_until_something_is_loaded() {
     let changed = Refreshed {
         armed: true,
         changed: true,
+        keeps: false,
     };
     assert_eq!(stand.refresh(), changed);
     assert_eq!(
         stand.refresh(),
         Refreshed {
             changed: false,
+            keeps: false,
             ..changed
         }
     );
@@ -28,7 +30,8 @@ fn nothing_is_armed_until_something_is_loaded() {
         stand.refresh(),
         Refreshed {
             armed: false,
-            changed: true
+            changed: true,
+            keeps: false,
         }
     );
     assert!(stand.judge.is_lifted(FaultId(1)));
@@ -100,7 +103,8 @@ fn a_paused_fault_lets_go_and_rests() {
         stand.refresh(),
         Refreshed {
             armed: false,
-            changed: true
+            changed: true,
+            keeps: false,
         }
     );
     assert_eq!(stand.status().state, FaultState::Paused);
