@@ -199,7 +199,10 @@ fn say_what_struck(armory: &Armory) {
                 "fault {} could not go through with it on {}: {}",
                 status.fault.name,
                 counted(status.gave_up, "call"),
-                status.last_gave_up.as_deref().unwrap_or("no reason is known"),
+                status
+                    .last_gave_up
+                    .as_deref()
+                    .unwrap_or("no reason is known"),
             );
         }
     }

@@ -13,7 +13,7 @@ use crate::live::proxy::Arguments;
 use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
-    big_requests_are_held_swallowed_and_sent_twice: PLAIN_34, MTLS_34, PLAIN_35, MTLS_35;
+    big_requests_are_held_swallowed_and_sent_twice: MTLS_34, PLAIN_35;
     big_answers_are_held_lost_and_torn: PLAIN_34, MTLS_35;
     beyond_the_budget_it_is_let_go: MTLS_34, PLAIN_35;
 }

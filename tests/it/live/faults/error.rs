@@ -11,6 +11,7 @@ on_setups! {
     etcds_own_errors_come_before_execution: PLAIN_34, MTLS_35;
     reads_are_tried_again_until_the_deadline: PLAIN_35, MTLS_34;
     words_of_ones_own: MTLS_34, PLAIN_35;
+    ends_of_one_attempt_are_no_errors_to_clientv3: PLAIN_34, PLAIN_35;
 }
 
 /// The fault, and what etcdctl and the Rust client say.
@@ -112,4 +113,25 @@ async fn words_of_ones_own(mut stack: Stack) {
     let told = refused(stack.client().await.put(key, "2", None).await);
     assert_eq!(told, (Code::Aborted, String::new()));
     struck_once(&stack, "wordless").await;
+}
+
+async fn ends_of_one_attempt_are_no_errors_to_clientv3(mut stack: Stack) {
+    let mut truth = Truth::of(&stack).await;
+    for (name, code) in [
+        ("canceled", Code::Cancelled),
+        ("deadline-exceeded", Code::DeadlineExceeded),
+    ] {
+        let plan = format!(
+            "faults: [{{name: {name}, match: {{method: Put}}, action: {{error: {name}}}, at_most: 3}}]"
+        );
+        arm(&mut stack, &plan).await;
+        let told = refused(stack.client().await.put("/a", "1", None).await);
+        assert_eq!(told.0, code);
+        // A write, and sent again all the same.
+        let put = stack.etcdctl().run(["put", "/a", name]).await;
+        assert_eq!(failures(&put), 2, "{}", put.stderr);
+        assert_eq!(put.ok(), "OK\n");
+        assert_eq!(truth.key("/a").await.unwrap().value, name);
+        struck(&stack, name, 3).await;
+    }
 }

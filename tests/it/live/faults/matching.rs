@@ -10,7 +10,7 @@ use crate::live::stack::{Stack, on_setups};
 on_setups! {
     neighbours_of_what_is_meant_are_left_alone: PLAIN_34, MTLS_35;
     verbs_are_told_apart: MTLS_34, PLAIN_35;
-    clients_are_told_apart: PLAIN_34, MTLS_34, MTLS_35;
+    clients_are_told_apart: PLAIN_34, MTLS_35;
 }
 
 fn fault(name: &str, terms: &str) -> String {

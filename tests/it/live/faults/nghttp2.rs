@@ -12,7 +12,7 @@ use crate::live::patience::soon;
 use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
-    it_receives_what_was_meant: PLAIN_34, MTLS_34, PLAIN_35, MTLS_35;
+    it_receives_what_was_meant: MTLS_34, PLAIN_35;
     under_load_no_call_is_lost_from_the_books: PLAIN_34, PLAIN_35;
 }
 

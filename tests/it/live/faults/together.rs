@@ -16,7 +16,7 @@ use crate::live::stack::{Stack, on_setups};
 on_setups! {
     delays_add_up_and_the_first_decision_stands: PLAIN_34, MTLS_35;
     a_lost_reply_is_late_too: MTLS_34, PLAIN_35;
-    a_neighbour_on_the_same_connection_goes_on: PLAIN_34, MTLS_34, PLAIN_35, MTLS_35;
+    a_neighbour_on_the_same_connection_goes_on: PLAIN_34, MTLS_35;
 }
 
 fn names(line: &Line) -> Vec<&str> {

@@ -15,7 +15,7 @@ use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
     events_come_late_and_in_order: PLAIN_34, MTLS_35;
-    etcdctl_survives_a_drip_of_late_events: PLAIN_34, PLAIN_35, MTLS_35;
+    etcdctl_survives_a_drip_of_late_events: PLAIN_34, MTLS_35;
     requests_for_watches_come_late: MTLS_34, PLAIN_35;
     a_watch_that_crashed_is_resumed: PLAIN_34, PLAIN_35;
     a_watch_that_was_cancelled_is_not: PLAIN_34, PLAIN_35;
