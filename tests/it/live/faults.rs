@@ -19,6 +19,7 @@ mod matching;
 mod nghttp2;
 mod reset;
 mod slow;
+mod streams;
 mod timing;
 mod together;
 mod watch;

@@ -8,7 +8,8 @@ use tonic::Code;
 
 use crate::live::etcdctl::{Etcdctl, Output};
 use crate::live::log::Line;
-use crate::live::proxy::Arguments;
+use crate::live::patience::until;
+use crate::live::proxy::{Arguments, Exit, program, run};
 use crate::live::stack::{Stack, with_mtls};
 
 /// Puts an etcdtap with this plan in front of etcd; the one before it ends.
@@ -28,6 +29,39 @@ pub async fn arm_with(stack: &mut Stack, plan: &str, mut arguments: Arguments) {
         arguments = arguments.pair(&upstream);
     }
     stack.proxy = arguments.flag("--faults", &path).start().await;
+}
+
+/// `etcdtap fault`, towards an etcdtap that was armed with an admin API.
+pub struct Switch {
+    address: String,
+    _dir: tempfile::TempDir,
+}
+
+/// [`arm`], with an admin API.
+pub async fn arm_with_switch(stack: &mut Stack, plan: &str) -> Switch {
+    let dir = tempfile::tempdir().unwrap();
+    let address = format!("unix:{}/admin", dir.path().display());
+    arm_with(stack, plan, Arguments::new().flag("--admin", &address)).await;
+    Switch { address, _dir: dir }
+}
+
+impl Switch {
+    /// Runs `etcdtap fault` with the words of `line`.
+    pub async fn fault(&self, line: &str) -> Exit {
+        let words = ["fault"].into_iter().chain(line.split_whitespace());
+        run(&mut program(words.chain(["--admin", &self.address]))).await
+    }
+
+    /// Waits until each fault has struck once.
+    pub async fn all_have_struck(&self) {
+        until("all faults have struck", async || {
+            let listed = self.fault("list --json").await.stdout;
+            let listed: serde_json::Value = serde_json::from_str(&listed).ok()?;
+            let faults = listed["faults"].as_array()?;
+            faults.iter().all(|fault| fault["hits"] == 1).then_some(())
+        })
+        .await;
+    }
 }
 
 /// etcdctl through etcdtap, with the patience of somebody who waits for tests.

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use etcd_client::{WatchOptions, WatchStream};
 
-use super::arm::{arm_with, struck, timed};
+use super::arm::{arm_with_switch, struck, timed};
 use super::objects::Truth;
 use crate::live::log::Line;
 use crate::live::patience::soon;
-use crate::live::proxy::{Arguments, Exit, program, run};
 use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
@@ -34,28 +33,18 @@ async fn open(stack: &Stack) -> WatchStream {
     stream
 }
 
-async fn fault(admin: &str, words: &str) -> Exit {
-    let words = words.split_whitespace();
-    let command = ["fault"].into_iter().chain(words);
-    run(&mut program(command.chain(["--admin", admin]))).await
-}
-
 async fn streams_that_were_open_are_left_alone(mut stack: Stack) {
-    let dir = tempfile::tempdir().unwrap();
-    let admin = format!("unix:{}/admin", dir.path().display());
-    arm_with(
-        &mut stack,
-        "faults: []",
-        Arguments::new().flag("--admin", &admin),
-    )
-    .await;
+    let switch = arm_with_switch(&mut stack, "faults: []").await;
     let mut truth = Truth::of(&stack).await;
     let mut before = open(&stack).await;
     let late =
         r#"{name: late, match: {verb: watch}, action: {delay: {each_response_message: 400ms}}}"#;
+    let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("late.yaml");
     std::fs::write(&path, late).unwrap();
-    let added = fault(&admin, &format!("add --file {}", path.display())).await;
+    let added = switch
+        .fault(&format!("add --file {}", path.display()))
+        .await;
     assert_eq!(added.code, Some(0), "{}", added.stderr);
     let mut after = open(&stack).await;
 
@@ -72,7 +61,7 @@ async fn streams_that_were_open_are_left_alone(mut stack: Stack) {
 
     // Once it is removed, all watches are punctual again, and what was held
     // comes at once.
-    let removed = fault(&admin, "remove late").await;
+    let removed = switch.fault("remove late").await;
     assert_eq!(removed.stdout, "late: removed\n");
     let at = truth.put("/registry/pods/lab/a", "2").await;
     assert_eq!(event(&mut before).await, at);
@@ -83,14 +72,7 @@ async fn streams_that_were_open_are_left_alone(mut stack: Stack) {
 
 /// Each `etcdtap fault` line of the page, but for those about files.
 async fn what_the_page_says_of_the_command_line_works(mut stack: Stack) {
-    let dir = tempfile::tempdir().unwrap();
-    let admin = format!("unix:{}/admin", dir.path().display());
-    arm_with(
-        &mut stack,
-        "faults: []",
-        Arguments::new().flag("--admin", &admin),
-    )
-    .await;
+    let switch = arm_with_switch(&mut stack, "faults: []").await;
     let page = include_str!("../../../../docs/faults.md");
     let lines = page
         .lines()
@@ -101,7 +83,7 @@ async fn what_the_page_says_of_the_command_line_works(mut stack: Stack) {
         if line.contains("plan.yaml") {
             continue;
         }
-        let done = fault(&admin, line).await;
+        let done = switch.fault(line).await;
         assert_eq!(done.code, Some(0), "{line}: {}", done.stderr);
         ran += 1;
     }

@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use etcd_client::Client;
 
-use super::arm::{arm, arm_with, refused, struck, timed};
+use super::arm::{arm, arm_with_switch, refused, struck, timed};
 use super::documented::documented;
 use super::objects::Truth;
 use crate::live::patience::{soon, until};
-use crate::live::proxy::{Arguments, program, run};
 use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
     counts_choose_calls: PLAIN_34, MTLS_35;
     chance_is_the_same_each_time: MTLS_34, PLAIN_35;
-    a_window_opens_and_closes: PLAIN_34, PLAIN_35;
+    a_window_opens_and_closes: PLAIN_35;
     the_kill_switch_lets_go: PLAIN_34, MTLS_35;
 }
 
@@ -82,33 +81,21 @@ async fn a_window_opens_and_closes(mut stack: Stack) {
 }
 
 async fn the_kill_switch_lets_go(mut stack: Stack) {
-    let dir = tempfile::tempdir().unwrap();
-    let admin = format!("unix:{}/admin", dir.path().display());
-    let arguments = Arguments::new().flag("--admin", &admin);
     let plan = "faults:
       - {name: stuck, match: {key_prefix: /k/}, action: hang}
       - {name: slow, match: {key_prefix: /s/}, action: {delay: {response: 1h}}}
       - {name: silent, match: {key_prefix: /q/}, action: {lose_reply: {silence: true}}}
       - {name: endless, match: {key_prefix: /e/}, action: withhold_trailers}";
-    arm_with(&mut stack, plan, arguments).await;
+    let switch = arm_with_switch(&mut stack, plan).await;
     let client = stack.client().await;
     let put = |key: &'static str| {
         let mut client = client.clone();
         tokio::spawn(async move { client.put(key, "1", None).await })
     };
     let puts = ["/k/a", "/s/a", "/q/a", "/e/a"].map(put);
-    let list = || async {
-        let mut command = program(["fault", "list", "--json", "--admin", &admin]);
-        run(&mut command).await.stdout
-    };
-    until("all have struck", async || {
-        let listed: serde_json::Value = serde_json::from_str(&list().await).ok()?;
-        let faults = listed["faults"].as_array()?;
-        faults.iter().all(|fault| fault["hits"] == 1).then_some(())
-    })
-    .await;
+    switch.all_have_struck().await;
     assert!(puts.iter().all(|put| !put.is_finished()));
-    let cleared = run(&mut program(["fault", "clear", "--admin", &admin])).await;
+    let cleared = switch.fault("clear").await;
     assert_eq!(
         (cleared.code, cleared.stdout.as_str()),
         (Some(0), "4 faults removed\n")
