@@ -81,7 +81,9 @@ async fn events_come_late_and_in_order(mut stack: Stack) {
 }
 
 async fn etcdctl_survives_a_drip_of_late_events(mut stack: Stack) {
-    arm(&mut stack, &documented(&["late-events"])).await;
+    let plan = "faults: [{name: drip, match: {verb: watch}, \
+                action: {delay: {each_response_message: {exponential: {mean: 100ms}}}}}]";
+    arm(&mut stack, plan).await;
     let watching = stack
         .etcdctl()
         .spawn(["watch", "--prefix", "/registry/pods/"]);
@@ -90,18 +92,27 @@ async fn etcdctl_survives_a_drip_of_late_events(mut stack: Stack) {
     let mut truth = Truth::of(&stack).await;
     // What is let go one by one makes grpc-go send PINGs that etcd never asked
     // for: passed on, the fourth would end the connection.
-    for n in 0..8 {
-        truth.put(&format!("/registry/pods/lab/{n}"), "1").await;
-        let key = format!("/registry/pods/lab/{n}");
-        watching.output.wait_for(|line| line == key).await;
+    for burst in 0..2 {
+        for n in 0..16 {
+            truth.put(&format!("/registry/pods/{burst}/{n}"), "1").await;
+        }
+        let last = format!("/registry/pods/{burst}/15");
+        watching.output.wait_for(|line| line == last).await;
     }
-    assert_eq!(watching.output.count(|line| line == "PUT"), 8);
+    let seen = watching.output.all();
+    let keys: Vec<_> = seen.iter().filter(|line| line.starts_with('/')).collect();
+    let written = (0..2).flat_map(|burst| (0..16).map(move |n| (burst, n)));
+    let written: Vec<_> = written
+        .map(|(burst, n)| format!("/registry/pods/{burst}/{n}"))
+        .collect();
+    assert!(keys.iter().copied().eq(&written), "{keys:?}");
     watching.kill().await;
     let closed = |line: &Line| line.is("connection") && line.text("state") == "closed";
     let closed = stack.proxy.log.wait_for("the end", closed).await;
     assert_eq!(closed.text("by"), "client");
     assert_eq!(closed.0.get("goaway_server"), None);
     assert_eq!(closed.0["interposed"], true);
+    assert!(closed.number("pings_answered") > Some(0), "{closed:?}");
 }
 
 async fn requests_for_watches_come_late(mut stack: Stack) {
