@@ -60,12 +60,19 @@ fuzz_target!(|data: &[u8]| {
     }
     while let Some((&turn, rest)) = data.split_first() {
         let n = usize::from(turn & 0x7f).min(rest.len());
-        let from = if turn & 0x80 == 0 { Side::Client } else { Side::Server };
+        let from = if turn & 0x80 == 0 {
+            Side::Client
+        } else {
+            Side::Server
+        };
         let (bytes, rest) = rest.split_at(n);
         data = rest;
         now += Duration::from_millis(u64::from(turn));
         send(&mut session, from, bytes, now, &mut ended);
-        if session.poll_timeout().is_some_and(|deadline| deadline <= now) {
+        if session
+            .poll_timeout()
+            .is_some_and(|deadline| deadline <= now)
+        {
             session.handle_timeout(now);
             drain(&mut session, &mut ended);
         }

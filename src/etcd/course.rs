@@ -80,8 +80,8 @@ pub(super) enum Wanted {
 
 impl Course {
     /// Begins to carry out `verdict`, now that the request's first message has
-    /// come: it ends at `request_end`.
-    pub fn new(verdict: Verdict, request_end: u64, now: Instant) -> Course {
+    /// come.
+    pub fn new(verdict: Verdict, now: Instant) -> Course {
         Course {
             stage: Stage::Delayed(now + verdict.request_delay),
             requests: Spacing::default(),
@@ -93,8 +93,7 @@ impl Course {
             cut: None,
             lifted: false,
             over: false,
-            // As the suspicion left it.
-            gates: [held_end(request_end), Gate::Open],
+            gates: [Gate::Open; 2],
             timer: None,
             verdict,
         }
@@ -177,6 +176,10 @@ impl Course {
     /// client of a lost reply is reset.
     pub fn lift(&mut self) {
         self.lifted = true;
+        if self.head.is_none() && matches!(self.verdict.response, ResponseFate::Lose(_)) {
+            // Nothing of it is lost yet.
+            self.verdict.response = ResponseFate::Pass;
+        }
     }
 
     /// Notes on the log line what became of the fault's doing.
@@ -202,6 +205,13 @@ impl Course {
             .or_else(|| self.step_response(orders, &mut wanted, now));
         if outcome.is_some() {
             self.over = true;
+            if self.stage == Stage::Passed
+                && self.verdict.request == RequestFate::Duplicate(Sees::First)
+            {
+                // The first execution's answer was broken off: it counts all the same.
+                self.verdict.request = RequestFate::Pass;
+                wanted = Wanted::Double;
+            }
         } else {
             let (request, response) = (self.request_gate(), self.response_gate(now));
             self.set_gate(Side::Client, request, orders);
@@ -405,8 +415,7 @@ impl Course {
 
     fn response_gate(&self, now: Instant) -> Gate {
         let verdict = &self.verdict;
-        let loses = matches!(verdict.response, ResponseFate::Lose(_));
-        if loses && !(self.lifted && self.head.is_none()) {
+        if matches!(verdict.response, ResponseFate::Lose(_)) {
             return Gate::Sink;
         }
         if self.lifted {
@@ -485,12 +494,6 @@ impl Course {
             .filter(|at| *at > now)
             .min()
     }
-}
-
-/// All but the last byte of a message that ends at `end`: without it etcd does
-/// nothing.
-pub(super) fn held_end(end: u64) -> Gate {
-    Gate::Until(end.saturating_sub(1))
 }
 
 /// Messages of one direction that wait for their time, in order.

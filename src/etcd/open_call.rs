@@ -37,30 +37,31 @@ pub(super) struct OpenCall {
     /// Its end was told; what still comes is ignored.
     pub over: bool,
     /// What faults do to it.
-    pub trial: Option<Box<Trial>>,
+    pub trial: Option<Trial>,
 }
 
 /// A call that faults may strike.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it stands in a box, which turns from the one into the other"
-)]
 pub(super) enum Trial {
     /// It is to be judged.
     Suspect {
         /// What its double would be made of.
-        kept: Option<Errand>,
+        kept: Option<Box<Errand>>,
         /// Where the first message ends, once it has begun.
         request_end: u64,
     },
     /// It was.
-    Course {
-        course: Course,
-        kept: Option<Errand>,
-        /// etcd has ended it, and the client has not been told yet.
-        ending: Option<Ending>,
-    },
+    Judged(Box<Judged>),
+}
+
+/// A call that was judged.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub course: Course,
+    /// What its double is made of.
+    pub kept: Option<Box<Errand>>,
+    /// etcd has ended it, and the client has not been told yet.
+    pub ending: Option<Ending>,
 }
 
 /// One direction of a call.
@@ -194,8 +195,8 @@ impl OpenCall {
 
     /// The faults that struck.
     fn hits(&self) -> Box<[Hit]> {
-        match self.trial.as_deref() {
-            Some(Trial::Course { course, .. }) => course.hits().into(),
+        match self.trial.as_ref() {
+            Some(Trial::Judged(judged)) => judged.course.hits().into(),
             _ => Box::default(),
         }
     }

@@ -145,6 +145,9 @@ impl Session {
         if self.ended.is_none() {
             self.ended = Some((from, how));
         }
+        if let Protocol::Http2(connection) = &mut self.protocol {
+            connection.handle_end(from);
+        }
         if how == EndOfBytes::Lost || from == Side::Server {
             // Nothing can be answered any more. (A client that only closes its
             // sending half still waits for answers.) The one that went first
@@ -331,6 +334,15 @@ impl Session {
     /// touched it, and what came since cannot be followed.
     pub fn must_close(&self) -> bool {
         self.torn
+    }
+
+    /// Whether faults have touched the connection: until then what leaves is what
+    /// came.
+    pub fn is_interposed(&self) -> bool {
+        match &self.protocol {
+            Protocol::Http2(connection) => connection.is_interposed(),
+            Protocol::Undecided { .. } | Protocol::Http1(_) | Protocol::Opaque => false,
+        }
     }
 
     /// Calls that have begun and not ended: what a drain waits for.

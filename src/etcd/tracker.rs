@@ -461,7 +461,7 @@ impl Tap for Tracker {
                         Part::Start { compressed, length } => {
                             if call.trial.is_some() {
                                 let at = offset + (chunk.len() - input.len()) as u64;
-                                self.try_message(call, from, at, (compressed, length), orders, now);
+                                self.try_message(call, from, at, (compressed, length), now);
                             }
                             self.begin_message(call, from, compressed, length);
                         }
@@ -523,9 +523,8 @@ impl Tap for Tracker {
             Stream::Call(mut call) => {
                 if how == StreamEnd::Complete {
                     self.told_the_end(&mut call, now);
-                } else if let Some(Trial::Course {
-                    ending: Some(_), ..
-                }) = call.trial.as_deref()
+                } else if let Some(Trial::Judged(judged)) = call.trial.as_ref()
+                    && judged.ending.is_some()
                 {
                     // The client never saw how etcd ended it.
                     (call.code, call.message) = (None, None);

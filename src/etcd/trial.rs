@@ -6,13 +6,13 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::Instant;
 
 use super::call::{Ending, Request};
-use super::course::{Course, Outcome, Wanted, held_end};
-use super::open_call::{Kind, OpenCall, Trial};
+use super::course::{Course, Outcome, Wanted};
+use super::open_call::{Judged, Kind, OpenCall, Trial};
 use super::tracker::Tracker;
 use super::verdict::{Asked, Errand, Judge, MOST_KEPT, Refreshed, Suspicion};
 use crate::grpc::PREFIX_LEN;
 use crate::http2::{Side, StreamId};
-use crate::relay::{Gate, HeaderField, Order};
+use crate::relay::{HeaderField, Order};
 
 /// A connection's judge, and what waits because of him.
 #[derive(Debug)]
@@ -70,9 +70,9 @@ impl Bench {
 
     /// More was held than may be, and this call was let go.
     pub fn let_go(&mut self, call: &mut OpenCall) {
-        if let Some(Trial::Course { course, .. }) = call.trial.as_deref_mut() {
-            course.lift();
-            self.gave_up(course, "more was held than may be: let go");
+        if let Some(Trial::Judged(judged)) = call.trial.as_mut() {
+            judged.course.lift();
+            self.gave_up(&mut judged.course, "more was held than may be: let go");
         }
     }
 
@@ -89,7 +89,7 @@ impl Bench {
 impl OpenCall {
     /// Whether it is to be judged.
     pub fn is_suspect(&self) -> bool {
-        matches!(self.trial.as_deref(), Some(Trial::Suspect { .. }))
+        matches!(self.trial.as_ref(), Some(Trial::Suspect { .. }))
     }
 }
 
@@ -97,7 +97,7 @@ impl OpenCall {
 pub(super) fn keep_body(call: &mut OpenCall, from: Side, body: &[u8]) {
     if let Some(Trial::Suspect {
         kept: Some(kept), ..
-    }) = call.trial.as_deref_mut()
+    }) = call.trial.as_mut()
         && from == Side::Client
         && kept.message.len() <= MOST_KEPT
     {
@@ -131,15 +131,17 @@ impl Tracker {
         if suspicion == Suspicion::None {
             return;
         }
-        let kept = (suspicion == Suspicion::JudgeAndKeep).then(|| Errand {
-            stream: call.id,
-            fields,
-            message: Vec::new(),
+        let kept = (suspicion == Suspicion::JudgeAndKeep).then(|| {
+            Box::new(Errand {
+                stream: call.id,
+                fields,
+                message: Vec::new(),
+            })
         });
-        call.trial = Some(Box::new(Trial::Suspect {
+        call.trial = Some(Trial::Suspect {
             kept,
             request_end: 0,
-        }));
+        });
         orders.push(Order::Careful(Side::Client, true));
         if end_stream {
             self.judge(call, orders, now);
@@ -153,20 +155,18 @@ impl Tracker {
         from: Side,
         at: u64,
         (compressed, length): (bool, u32),
-        orders: &mut Vec<Order>,
         now: Instant,
     ) {
         let start = at - PREFIX_LEN as u64;
-        match call.trial.as_deref_mut() {
+        match call.trial.as_mut() {
             Some(Trial::Suspect { kept, request_end }) if from == Side::Client => {
                 *request_end = at + u64::from(length);
-                orders.push(Order::Gate(Side::Client, held_end(*request_end)));
                 if let Some(kept) = kept {
                     kept.message.push(u8::from(compressed));
                     kept.message.extend(length.to_be_bytes());
                 }
             }
-            Some(Trial::Course { course, .. }) => course.message(from, start, length, now),
+            Some(Trial::Judged(judged)) => judged.course.message(from, start, length, now),
             _ => {}
         }
     }
@@ -189,8 +189,8 @@ impl Tracker {
             }
             return;
         }
-        if let Some(Trial::Course { course, .. }) = call.trial.as_deref_mut() {
-            course.content(seen);
+        if let Some(Trial::Judged(judged)) = call.trial.as_mut() {
+            judged.course.content(seen);
         }
         self.try_response(call, end_stream.then_some(Ending::NoTrailers), orders, now);
     }
@@ -203,12 +203,12 @@ impl Tracker {
         orders: &mut Vec<Order>,
         now: Instant,
     ) {
-        match call.trial.as_deref_mut() {
-            Some(Trial::Course { course, ending, .. }) => {
-                course.answered(now);
+        match call.trial.as_mut() {
+            Some(Trial::Judged(judged)) => {
+                judged.course.answered(now);
                 if let Some(end) = end {
-                    course.ended(now);
-                    ending.get_or_insert(end);
+                    judged.course.ended(now);
+                    judged.ending.get_or_insert(end);
                 }
             }
             // It answered before it knew the whole request.
@@ -224,8 +224,8 @@ impl Tracker {
 
     /// The client has been given the end of the response.
     pub(super) fn told_the_end(&mut self, call: &mut OpenCall, now: Instant) {
-        if let Some(Trial::Course { ending, .. }) = call.trial.as_deref_mut()
-            && let Some(ending) = ending.take()
+        if let Some(Trial::Judged(judged)) = call.trial.as_mut()
+            && let Some(ending) = judged.ending.take()
         {
             self.finish(call, ending, now);
         }
@@ -236,7 +236,7 @@ impl Tracker {
         let Some(trial) = call.trial.take() else {
             return;
         };
-        let Trial::Suspect { kept, request_end } = *trial else {
+        let Trial::Suspect { kept, request_end } = trial else {
             call.trial = Some(trial);
             return;
         };
@@ -262,31 +262,31 @@ impl Tracker {
             request_bytes: request_end.saturating_sub(PREFIX_LEN as u64),
         };
         let Some(verdict) = judge.judge(&asked, now) else {
-            orders.push(Order::Gate(Side::Client, Gate::Open));
             orders.push(Order::Careful(Side::Client, false));
             return;
         };
-        let course = Course::new(*verdict, request_end, now);
+        let course = Course::new(*verdict, now);
         course.begin(orders);
         let kept = kept.filter(|_| course.doubles());
-        call.trial = Some(Box::new(Trial::Course {
+        call.trial = Some(Trial::Judged(Box::new(Judged {
             course,
             kept,
             ending: None,
-        }));
+        })));
         self.step(call, orders, now);
     }
 
     /// Looks at how a judged call stands.
     pub(super) fn step(&mut self, call: &mut OpenCall, orders: &mut Vec<Order>, now: Instant) {
-        let Some(Trial::Course { course, kept, .. }) = call.trial.as_deref_mut() else {
+        let Some(Trial::Judged(judged)) = call.trial.as_mut() else {
             return;
         };
+        let Judged { course, kept, .. } = &mut **judged;
         let (outcome, wanted) = course.step(orders, now);
         if wanted == Wanted::Double {
             match kept.take() {
                 Some(errand) if errand.message.len() <= MOST_KEPT => {
-                    self.bench.errands.push_back(errand);
+                    self.bench.errands.push_back(*errand);
                 }
                 _ => {
                     self.bench
@@ -311,21 +311,21 @@ impl Tracker {
 
     /// The rules have changed: what is held by a fault that is no more is let go.
     pub(super) fn reconsider(&mut self, call: &mut OpenCall) {
-        let (Some(Trial::Course { course, .. }), Some(judge)) =
-            (call.trial.as_deref_mut(), &self.bench.judge)
+        let (Some(Trial::Judged(judged)), Some(judge)) = (call.trial.as_mut(), &self.bench.judge)
         else {
             return;
         };
-        if course.faults().any(|fault| judge.is_lifted(fault)) {
-            course.lift();
+        if judged.course.faults().any(|fault| judge.is_lifted(fault)) {
+            judged.course.lift();
         }
     }
 
     /// A request was executed a second time, or could not be.
     pub(super) fn doubled(&mut self, call: &mut OpenCall, outcome: Result<(), String>) {
-        let Some(Trial::Course { course, .. }) = call.trial.as_deref_mut() else {
+        let Some(Trial::Judged(judged)) = call.trial.as_mut() else {
             return;
         };
+        let course = &mut judged.course;
         course.doubled();
         if let Err(why) = outcome {
             self.bench

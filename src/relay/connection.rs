@@ -239,6 +239,16 @@ impl<T: Tap> Connection<T> {
         self.halves[from].out.poll()
     }
 
+    /// `from` will send no more: the beginning of a frame that it leaves behind
+    /// passes as well, unless windows and tables are not the peers' own any more.
+    pub fn handle_end(&mut self, from: Side) {
+        let half = &mut self.halves[from];
+        if !self.interposed && !half.carry.is_empty() {
+            half.out.pass_carried(&mut half.carry);
+            half.out.set_mid_frame(true);
+        }
+    }
+
     /// Both ends are gone; `by` went first.
     pub fn handle_loss(&mut self, by: Side, now: Instant) {
         self.end_all(StreamEnd::ConnectionLost { by }, now);
@@ -335,6 +345,7 @@ impl<T: Tap> Connection<T> {
         for (_, mut slot) in slots {
             slot.stalls.client.over(&mut client.stalls, now);
             slot.stalls.server.over(&mut server.stalls, now);
+            self.held.remove(slot.pending());
             self.tap.ended(slot.state, how, now);
         }
         client.stall.over(&mut client.stalls, now);

@@ -473,7 +473,9 @@ fn passing<S>(from: Side, slot: &mut Slot<S>, half: &Half, whole: bool) -> Passi
     // What the receiver has room for on the connection, this piece included.
     let room = half.room();
     let fits = half.ahead <= 0 || whole && room >= 0 && half.blocked.is_empty();
+    let careful = slot.careful[from];
     match &slot.touch {
+        None if fits && careful => Passing::Careful,
         None if fits => Passing::AsCame,
         None => Passing::Held,
         Some(touch) => {
@@ -482,7 +484,7 @@ fn passing<S>(from: Side, slot: &mut Slot<S>, half: &Half, whole: bool) -> Passi
                 Passing::Not
             } else if !fits || !lane.queue.is_empty() || lane.ahead > 0 {
                 Passing::Held
-            } else if lane.careful {
+            } else if careful {
                 Passing::Careful
             } else if lane.gate == Gate::Open {
                 Passing::AsCame
@@ -512,7 +514,11 @@ fn pass_data<S>(
             return;
         }
         let whole = std::mem::take(&mut half.careful_bytes);
-        let touch = slot.touched();
+        let Some(touch) = &mut slot.touch else {
+            half.pass_unit(unit);
+            half.passing = Passing::AsCame;
+            return;
+        };
         let dead = touch.is_dead();
         let lane = &mut touch.lanes[from];
         if !dead && lane.gate.limit() >= content && (!frame.end_stream || lane.gate == Gate::Open) {

@@ -32,7 +32,7 @@ pub(super) struct Hands<'a, T> {
 pub(super) fn apply_gates<S>(orders: &mut Vec<Order>, slot: &mut Slot<S>, held: &mut Held) {
     orders.retain(|order| match order {
         Order::Careful(side, careful) => {
-            slot.touched().lanes[*side].careful = *careful;
+            slot.careful[*side] = *careful;
             false
         }
         Order::Gate(side, gate) => {
@@ -66,7 +66,6 @@ impl<T: Tap> Hands<'_, T> {
         orders: &mut Vec<Order>,
     ) -> bool {
         if slot.touch.is_some() || !orders.is_empty() {
-            self.let_go_too_much(slot);
             for side in [Side::Client, Side::Server] {
                 self.drain(side, id, slot);
             }
@@ -84,6 +83,12 @@ impl<T: Tap> Hands<'_, T> {
                     self.drain(side, id, slot);
                 }
             }
+            // What orders have ended or let pass needs no letting go.
+            if self.let_go_too_much(slot) {
+                for side in [Side::Client, Side::Server] {
+                    self.drain(side, id, slot);
+                }
+            }
             if let Some(touch) = &mut slot.touch
                 && !touch.listed
             {
@@ -97,11 +102,7 @@ impl<T: Tap> Hands<'_, T> {
     /// Tells of a stream that is over.
     pub fn over(&mut self, slot: Option<Slot<T::Stream>>, how: StreamEnd) {
         let Some(slot) = slot else { return };
-        if let Some(touch) = &slot.touch {
-            for side in [Side::Client, Side::Server] {
-                self.held.remove(touch.lanes[side].pending);
-            }
-        }
+        self.held.remove(slot.pending());
         self.tap.ended(slot.state, how, self.now);
     }
 
@@ -112,24 +113,26 @@ impl<T: Tap> Hands<'_, T> {
         }
     }
 
-    /// Opens the gates of a stream when too much is held.
-    fn let_go_too_much(&mut self, slot: &mut Slot<T::Stream>) {
+    /// Opens the gates of a stream when too much is held; whether it did.
+    fn let_go_too_much(&mut self, slot: &mut Slot<T::Stream>) -> bool {
         if !self.held.is_too_much() {
-            return;
+            return false;
         }
-        let Some(touch) = &mut slot.touch else { return };
+        let Some(touch) = &mut slot.touch else {
+            return false;
+        };
         let mut let_go = false;
         for side in [Side::Client, Side::Server] {
             let lane = &mut touch.lanes[side];
             if lane.pending > 0 && matches!(lane.gate, Gate::Shut | Gate::Until(_)) {
                 lane.gate = Gate::Open;
-                lane.careful = false;
                 let_go = true;
             }
         }
         if let_go {
             self.tap.let_go(&mut slot.state);
         }
+        let_go
     }
 
     /// Ends what `side` sent, for its peer.
@@ -150,7 +153,6 @@ impl<T: Tap> Hands<'_, T> {
         self.held.remove(dropped);
         let has_head = lane.head_given || matches!(lane.queue.front(), Some(Item::Fields(..)));
         lane.gate = Gate::Open;
-        lane.careful = false;
         lane.finished = true;
         match how {
             Finish::EndStream => {

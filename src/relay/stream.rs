@@ -21,6 +21,8 @@ pub(super) struct Slot<S> {
     pub head: Both<bool>,
     /// Who sent END_STREAM.
     pub ended: Both<bool>,
+    /// Whose DATA frames pass whole or not at all.
+    pub careful: Both<bool>,
     /// What we do to it, while we do.
     pub touch: Option<Box<Touch>>,
     pub state: S,
@@ -41,8 +43,6 @@ pub(super) struct Touch {
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub gate: Gate,
-    /// DATA frames pass whole or not at all.
-    pub careful: bool,
     /// It ended by our doing: what comes is swallowed.
     pub finished: bool,
     pub queue: VecDeque<Item>,
@@ -78,6 +78,7 @@ impl<S> Slot<S> {
             content: Both::default(),
             head: Both::default(),
             ended: Both::default(),
+            careful: Both::default(),
             touch: None,
             state,
         }
@@ -114,6 +115,14 @@ impl<S> Slot<S> {
         }
     }
 
+    /// Bytes of it that are held.
+    pub fn pending(&self) -> u64 {
+        let touch = self.touch.as_ref();
+        touch.map_or(0, |touch| {
+            touch.lanes.client.pending + touch.lanes.server.pending
+        })
+    }
+
     /// Stops touching a stream that nothing is done to any more.
     pub fn let_be(&mut self) {
         if let Some(touch) = &self.touch
@@ -145,11 +154,7 @@ impl Lane {
     }
 
     fn is_idle(&self) -> bool {
-        self.gate == Gate::Open
-            && !self.careful
-            && !self.finished
-            && self.queue.is_empty()
-            && self.ahead == 0
+        self.gate == Gate::Open && !self.finished && self.queue.is_empty() && self.ahead == 0
     }
 
     /// Holds content that came in `flow_controlled` bytes.

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use etcdtap::etcd::verdict::{Close, Loss, Portion, Refusal, RequestFate, ResponseFate};
+use etcdtap::etcd::verdict::{Close, Loss, Portion, Refusal, RequestFate, ResponseFate, Sees};
 use etcdtap::http2::ErrorCode;
 
 use super::client::{CANCEL, ClientModel};
 use super::content::{self, AfterReset};
+use super::errands::{Double, Errands};
 use super::judge::{Decided, Docket};
 use super::said::Said;
 use super::server::ServerModel;
@@ -17,19 +18,27 @@ use super::violation::{Rule, Violation};
 type Kept = Result<(), String>;
 
 /// Every stream: the untouched exactly, the others as decided.
-pub fn check(client: &ClientModel, server: &ServerModel, docket: &Docket) -> Result<(), Violation> {
+pub fn check(
+    client: &ClientModel,
+    server: &ServerModel,
+    errands: &Errands,
+    docket: &Docket,
+) -> Result<(), Violation> {
     let docket = docket.lock().unwrap();
     for id in client.end.streams.keys() {
         let Some(decided) = docket.get(id) else {
             content::untouched(client, server, *id, AfterReset::MayBeLeftOut)?;
             continue;
         };
-        let case = Case::new(client, server, *id, decided);
+        let case = Case::new(client, server, errands, *id, decided);
         let kept = case.and_then(|case| case.check());
         kept.map_err(|words| {
             let (request, response) = (&decided.request, &decided.response);
             let until = decided.until.map(|until| until - decided.at);
-            let words = format!("{words} (decided: {request:?}, {response:?}, until {until:?})");
+            let lifted = decided.lifted.map(|lifted| lifted - decided.at);
+            let words = format!(
+                "{words} (decided: {request:?}, {response:?}, until {until:?}, lifted {lifted:?})"
+            );
             client.end.wrong(Rule::Fate, *id, 0, words)
         })?;
         if !matches!(decided.response, ResponseFate::CutShort(..)) {
@@ -46,6 +55,7 @@ struct Case<'a> {
     server: &'a Stream,
     /// When the server carried it out; a stream of keepalives several times.
     executed: Vec<Instant>,
+    doubles: &'a [Double],
     unary: bool,
 }
 
@@ -61,6 +71,7 @@ impl<'a> Case<'a> {
     fn new(
         client: &'a ClientModel,
         server: &'a ServerModel,
+        errands: &'a Errands,
         id: u32,
         decided: &'a Decided,
     ) -> Result<Case<'a>, String> {
@@ -72,6 +83,7 @@ impl<'a> Case<'a> {
             client: &client.end.streams[&id],
             server: stream.ok_or("its HEADERS never reached the server")?,
             executed: executed.map(|done| done.at).collect(),
+            doubles: errands.doubles.get(&id).map_or(&[], |doubles| doubles),
             unary: calls.any(|call| call.stream == id && call.call.kind.is_unary()),
         })
     }
@@ -87,6 +99,42 @@ impl<'a> Case<'a> {
         is(self.server.is_closed(), || {
             "the server's stream was left open".into()
         })?;
+        if self.decided.lifted.is_none() {
+            return self.as_decided();
+        }
+        // It was carried out before, or it was let go.
+        self.as_decided().or_else(|instead| {
+            self.let_go()
+                .map_err(|words| format!("{words}; not as decided: {instead}"))
+        })
+    }
+
+    /// What held it was taken away.
+    fn let_go(&self) -> Kept {
+        self.beginning()?;
+        if self.unary {
+            is(self.executed.len() <= 1, || {
+                "it was executed more than once".into()
+            })?;
+        }
+        let (sent, got) = (&self.server.sent, &self.client.received);
+        let resets = sent.reset.is_some() && sent.ended.is_none();
+        let loses = matches!(self.decided.response, ResponseFate::Lose(_));
+        if resets && code(got) == code(sent) {
+            self.response_is_beginning()
+        } else if loses && code(got) == Some(CANCEL) {
+            // What was swallowed cannot be given back. (When the core let it go by
+            // itself is not known.)
+            let lifted = self.decided.lifted.filter(|at| *at > self.decided.at);
+            let begun = lifted.is_none_or(|at| sent.head_at.is_some_and(|head| head <= at));
+            is(begun, || "a reply that had not begun was lost".into())?;
+            self.nothing_seen()
+        } else {
+            self.whole_response(None)
+        }
+    }
+
+    fn as_decided(&self) -> Kept {
         let Decided { at, until, .. } = self.decided;
         let free = *at + self.decided.request_delay;
         match &self.decided.request {
@@ -110,7 +158,53 @@ impl<'a> Case<'a> {
                 self.not_executed()?;
                 self.reset_by(*code, free)
             }
-            RequestFate::Duplicate(_) => Err("nobody decided so".into()),
+            RequestFate::Duplicate(sees) => {
+                self.executed_twice(*sees)?;
+                self.passed(free)
+            }
+        }
+    }
+
+    /// The request was executed again, elsewhere; in the order that was decided.
+    fn executed_twice(&self, sees: Sees) -> Kept {
+        let Some(double) = self.doubles.first() else {
+            let answered = self.client.received.ended.is_some() && !self.gave_up();
+            return is(!answered, || "nobody asked for the second execution".into());
+        };
+        is(self.doubles.len() == 1, || "it was asked for twice".into())?;
+        let sent = &self.client.sent;
+        let message = sent.whole.first().map(|(end, _)| &sent.data[..*end]);
+        is(message == Some(&double.errand.message), || {
+            "the second request is not the first".into()
+        })?;
+        let mut fields = sent.head.iter().flatten();
+        let same = double.errand.fields.iter().all(|field| {
+            let same = fields.next();
+            same.is_some_and(|same| same.name == *field.name && same.value == *field.value)
+        });
+        is(same && fields.next().is_none(), || {
+            "the second request has other fields".into()
+        })?;
+        match sees {
+            Sees::First => {
+                // One that is broken off has answered with its head.
+                let sent = &self.server.sent;
+                let answered = match self.decided.response {
+                    ResponseFate::Pass | ResponseFate::WithholdTrailers => sent.ended,
+                    _ => sent.head_at,
+                };
+                is(answered.is_some_and(|at| double.asked >= at), || {
+                    "the second execution did not wait for the first's answer".into()
+                })
+            }
+            Sees::Second => {
+                let patience = double.asked + Duration::from_secs(10);
+                let from = patience.min(double.due);
+                let early = self.executed.first().is_some_and(|at| *at < from);
+                is(!early, || {
+                    "the client's own did not wait for its double".into()
+                })
+            }
         }
     }
 

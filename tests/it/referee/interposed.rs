@@ -1,30 +1,49 @@
 //! Through a core that touches calls as chance has it.
 
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use etcdtap::relay::HoldBudget;
 
 use super::fates;
-use super::judge::{Complaints, Docket, RandomJudge};
+use super::judge::{Abilities, Complaints, Docket, RandomJudge};
+use super::random::Random;
 use super::stand_in::{Slip, StandIn};
 use super::straight::seeds;
 use super::violation::Rule;
 use super::wire::{Core, Wire};
 use super::world::{Failure, Setup, World};
 
-/// One run; how many calls were touched in it.
+/// One run; how many calls were touched in it. `full`: whatever the core is able
+/// to do; a stand-in is not.
 fn run<W: Wire>(
     seed: u64,
-    limits_streams: bool,
-    wire: impl FnOnce(RandomJudge, Instant) -> W,
+    full: bool,
+    wire: impl FnOnce(RandomJudge, HoldBudget, Instant) -> W,
 ) -> Result<usize, Box<Failure>> {
     let (docket, wrong) = (Docket::default(), Complaints::default());
-    let judge = RandomJudge::new(seed, &docket, &wrong);
+    let mut random = Random::new(seed ^ 0x1157_1157);
+    let abilities = Abilities {
+        duplicates: full && random.chance(50),
+        lets_go: full && random.chance(15),
+    };
+    let budget = match abilities.lets_go {
+        true => HoldBudget::new(random.pick(&[10, 500, 20_000]), 1 << 20),
+        false => HoldBudget::default(),
+    };
+    let judge = RandomJudge::new(seed, abilities, &docket, &wrong);
+    let remover = judge.remover.clone();
     let mut setup = Setup::random(seed);
-    setup.server.limits_streams = limits_streams;
-    let mut world = World::new(setup, |now| wire(judge, now));
+    // A stand-in has no way to hand the server's limit on.
+    setup.server.limits_streams = full;
+    let mut world = World::new(setup, |now| wire(judge, budget, now));
     world.doomed = docket.clone();
+    if full && random.chance(40) {
+        let at = Duration::from_millis(random.below(6000) as u64);
+        world.removal = Some((world.now + at, remover));
+    }
     world.run()?;
-    let checked = fates::check(&world.client, &world.server, &docket);
+    let checked = fates::check(&world.client, &world.server, &world.errands, &docket);
     checked.map_err(|violation| world.failure(violation))?;
     if let Some(words) = wrong.lock().unwrap().first() {
         return Err(world.failure(world.client.end.wrong(Rule::Fate, 0, 0, words)));
@@ -36,13 +55,13 @@ fn run<W: Wire>(
 /// Runs many seeds; tells the first failure, and the seeds of all.
 fn run_all<W: Wire>(
     range: Range<u64>,
-    limits_streams: bool,
-    wire: impl Fn(RandomJudge, Instant) -> W,
+    full: bool,
+    wire: impl Fn(RandomJudge, HoldBudget, Instant) -> W,
 ) {
     let mut touched = 0;
     let mut failed: Vec<Box<Failure>> = Vec::new();
     for seed in range.clone() {
-        match run(seed, limits_streams, &wire) {
+        match run(seed, full, &wire) {
             Ok(calls) => touched += calls,
             Err(failure) => failed.push(failure),
         }
@@ -74,15 +93,14 @@ fn range(usual: u64) -> Range<u64> {
 
 #[test]
 fn whatever_is_decided_both_peers_are_content() {
-    run_all(range(300), true, |judge, now| {
-        Core::judged(Some(Box::new(judge)), now)
+    run_all(range(300), true, |judge, budget, now| {
+        Core::holding(budget, Some(Box::new(judge)), now)
     });
 }
 
 #[test]
 fn the_referee_is_content_with_one_who_does_what_was_decided() {
-    // It has no way to hand the server's limit on.
-    run_all(range(150), false, |judge, now| {
+    run_all(range(150), false, |judge, _, now| {
         StandIn::new(judge, Slip::None, now)
     });
 }
@@ -96,7 +114,7 @@ fn one_who_does_something_else_is_found() {
         Slip::OtherCodes,
     ] {
         let runs =
-            (0..100).map(|seed| run(seed, false, |judge, now| StandIn::new(judge, slip, now)));
+            (0..100).map(|seed| run(seed, false, |judge, _, now| StandIn::new(judge, slip, now)));
         let failed: Vec<_> = runs.filter_map(Result::err).collect();
         assert!(
             failed.len() > 5,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use etcdtap::etcd::verdict::{
     Asked, Close, Delays, FaultId, Hit, Judge, Loss, Pace, Portion, Refreshed, Refusal,
-    RequestFate, ResponseFate, Suspicion, Verdict,
+    RequestFate, ResponseFate, Sees, Suspicion, Verdict,
 };
 use etcdtap::grpc::Code;
 use etcdtap::http2::ErrorCode;
@@ -29,12 +30,41 @@ pub struct Decided {
     pub pace: Option<Arc<Speed>>,
     pub response: ResponseFate,
     pub until: Option<Instant>,
+    /// Whether its fault is one that may be taken away.
+    pub passing: bool,
+    /// When that happened, or when the core let the call go by itself.
+    pub lifted: Option<Instant>,
 }
 
 pub type Drawn = Arc<Mutex<Vec<Duration>>>;
 
 /// What a judge said so far, by stream.
 pub type Docket = Arc<Mutex<BTreeMap<u32, Decided>>>;
+
+/// What only the core can be asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Abilities {
+    /// Requests are executed twice.
+    pub duplicates: bool,
+    /// It may hold so little that it lets go.
+    pub lets_go: bool,
+}
+
+/// Takes faults away.
+#[derive(Debug, Clone, Default)]
+pub struct Remover(Arc<AtomicBool>);
+
+impl Remover {
+    /// Takes away those that are to go, `now`; the core is to be told.
+    pub fn remove(&self, docket: &Docket, now: Instant) {
+        for decided in docket.lock().unwrap().values_mut() {
+            if decided.passing {
+                decided.lifted.get_or_insert(now);
+            }
+        }
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 #[derive(Debug)]
 pub struct RandomJudge {
@@ -50,6 +80,8 @@ pub struct RandomJudge {
     docket: Docket,
     /// Streams that were asked about.
     judged: Vec<u32>,
+    abilities: Abilities,
+    pub remover: Remover,
     /// What it was asked in the wrong order.
     pub wrong: Complaints,
 }
@@ -58,7 +90,12 @@ pub struct RandomJudge {
 pub type Complaints = Arc<Mutex<Vec<String>>>;
 
 impl RandomJudge {
-    pub fn new(seed: u64, docket: &Docket, wrong: &Complaints) -> RandomJudge {
+    pub fn new(
+        seed: u64,
+        abilities: Abilities,
+        docket: &Docket,
+        wrong: &Complaints,
+    ) -> RandomJudge {
         let mut random = Random::new(seed ^ 0x77_1234);
         RandomJudge {
             seed,
@@ -72,6 +109,8 @@ impl RandomJudge {
             random,
             docket: Arc::clone(docket),
             judged: Vec::new(),
+            abilities,
+            remover: Remover::default(),
             wrong: Arc::clone(wrong),
         }
     }
@@ -118,11 +157,14 @@ impl RandomJudge {
         }
     }
 
-    fn request_fate(&mut self) -> RequestFate {
+    fn request_fate(&mut self, unary: bool) -> RequestFate {
         match self.random.below(10) {
             0 | 1 => RequestFate::Refuse(self.refusal()),
             2 => RequestFate::Hang,
             3 => RequestFate::Reset(self.reset()),
+            4 | 5 if unary && self.abilities.duplicates => {
+                RequestFate::Duplicate(self.random.pick(&[Sees::First, Sees::Second]))
+            }
             _ => RequestFate::Pass,
         }
     }
@@ -146,17 +188,19 @@ impl RandomJudge {
         }
     }
 
-    fn decide(&mut self, now: Instant) -> Decided {
+    fn decide(&mut self, unary: bool, now: Instant) -> Decided {
         let mut decided = Decided {
             at: now,
             request_delay: Duration::ZERO,
             request_messages: None,
-            request: self.request_fate(),
+            request: self.request_fate(unary),
             response_delay: Duration::ZERO,
             response_messages: None,
             pace: None,
             response: self.response_fate(),
             until: None,
+            passing: self.random.chance(70),
+            lifted: None,
         };
         if self.random.chance(40) {
             decided.request_delay = self.duration();
@@ -192,8 +236,8 @@ impl Judge for RandomJudge {
     fn refresh(&mut self, now: Instant) -> Refreshed {
         Refreshed {
             armed: self.is_armed(now),
-            changed: false,
-            keeps: false,
+            changed: self.remover.0.swap(false, Ordering::Relaxed),
+            keeps: self.abilities.duplicates,
         }
     }
 
@@ -203,6 +247,7 @@ impl Judge for RandomJudge {
         }
         match call.stream.number() % 7 {
             0 => Suspicion::None,
+            _ if self.abilities.duplicates => Suspicion::JudgeAndKeep,
             _ => Suspicion::Judge,
         }
     }
@@ -218,7 +263,8 @@ impl Judge for RandomJudge {
         if stream.is_multiple_of(7) || !self.random.chance(self.touched) {
             return None;
         }
-        let decided = self.decide(now);
+        let unary = !matches!(&*call.name.method, "Watch" | "LeaseKeepAlive");
+        let decided = self.decide(unary, now);
         let delays = |drawn: &Option<Drawn>, random: &mut Random| {
             let drawer = Drawer {
                 random: random.fork(),
@@ -228,7 +274,7 @@ impl Judge for RandomJudge {
         };
         let verdict = Verdict {
             hits: vec![Hit {
-                fault: FaultId(1),
+                fault: FaultId(u64::from(stream)),
                 name: "chance".into(),
                 did: format!("{:?}, {:?}", decided.request, decided.response).into(),
             }],
@@ -245,11 +291,23 @@ impl Judge for RandomJudge {
         Some(Box::new(verdict))
     }
 
-    fn is_lifted(&self, _: FaultId) -> bool {
-        false
+    fn is_lifted(&self, fault: FaultId) -> bool {
+        let docket = self.docket.lock().unwrap();
+        let decided = docket.get(&(fault.0 as u32));
+        decided.is_some_and(|decided| decided.passing && decided.lifted.is_some())
     }
 
-    fn gave_up(&mut self, _: FaultId, why: &str) {
+    fn gave_up(&mut self, fault: FaultId, why: &str) {
+        let mut docket = self.docket.lock().unwrap();
+        let decided = docket.get_mut(&(fault.0 as u32)).expect("it was judged");
+        let doubles = matches!(decided.request, RequestFate::Duplicate(_));
+        if why.ends_with("let go") && self.abilities.lets_go {
+            decided.lifted.get_or_insert(decided.at);
+            return;
+        }
+        if why.starts_with("the second execution failed") && doubles {
+            return;
+        }
         self.wrong.lock().unwrap().push(format!("gave up: {why}"));
     }
 }

@@ -18,6 +18,7 @@ mod call;
 mod client;
 mod content;
 mod endpoint;
+mod errands;
 mod fates;
 mod fields;
 mod frame;

@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use etcdtap::etcd::verdict::Judge;
+use etcdtap::etcd::verdict::{Errand, Judge};
 use etcdtap::etcd::{Event, Session, SessionOptions};
-use etcdtap::http2::{Both, Side};
-use etcdtap::relay::{ConnectionId, Peers, Transmit};
+use etcdtap::http2::{Both, Side, StreamId};
+use etcdtap::relay::{ConnectionId, HoldBudget, Peers, Transmit};
 
 use super::endpoint::Endpoint;
 use super::frame::{self, Cutter};
@@ -22,6 +22,28 @@ pub trait Wire: fmt::Debug {
     }
     fn fire(&mut self, now: Instant, to: &mut Both<Vec<u8>>) {
         let _ = (now, to);
+    }
+    /// The rules have changed.
+    fn change(&mut self, now: Instant, to: &mut Both<Vec<u8>>) {
+        let _ = (now, to);
+    }
+    /// A request that it wants executed a second time.
+    fn errand(&mut self) -> Option<Errand> {
+        None
+    }
+    /// How that went.
+    fn answer(
+        &mut self,
+        stream: StreamId,
+        outcome: Result<(), String>,
+        now: Instant,
+        to: &mut Both<Vec<u8>>,
+    ) {
+        let _ = (stream, outcome, now, to);
+    }
+    /// Bytes that it holds, and calls that it believes open.
+    fn keeps(&self) -> Option<(u64, usize)> {
+        None
     }
     /// The ends of its own that it speaks with, if it does not let windows through:
     /// `client` with the client, `server` with the server.
@@ -48,6 +70,7 @@ impl Wire for Straight {
 #[derive(Debug)]
 pub struct Core {
     session: Session,
+    budget: HoldBudget,
     /// Whether all bytes have to leave as they came.
     transparent: bool,
     wrong: Option<String>,
@@ -73,9 +96,18 @@ impl Core {
     }
 
     pub fn judged(judge: Option<Box<dyn Judge>>, now: Instant) -> Core {
-        let options = Arc::new(SessionOptions::default());
+        Core::holding(HoldBudget::default(), judge, now)
+    }
+
+    /// One that may hold so much.
+    pub fn holding(budget: HoldBudget, judge: Option<Box<dyn Judge>>, now: Instant) -> Core {
+        let options = Arc::new(SessionOptions {
+            hold: budget.clone(),
+            ..SessionOptions::default()
+        });
         Core {
             session: Session::with_judge(peers(), &options, judge, now),
+            budget,
             transparent: false,
             wrong: None,
         }
@@ -125,6 +157,30 @@ impl Wire for Core {
     fn fire(&mut self, now: Instant, to: &mut Both<Vec<u8>>) {
         self.session.handle_timeout(now);
         self.drain(None, to);
+    }
+
+    fn change(&mut self, now: Instant, to: &mut Both<Vec<u8>>) {
+        self.session.handle_change(now);
+        self.drain(None, to);
+    }
+
+    fn errand(&mut self) -> Option<Errand> {
+        self.session.poll_errand()
+    }
+
+    fn answer(
+        &mut self,
+        stream: StreamId,
+        outcome: Result<(), String>,
+        now: Instant,
+        to: &mut Both<Vec<u8>>,
+    ) {
+        self.session.handle_errand(stream, outcome, now);
+        self.drain(None, to);
+    }
+
+    fn keeps(&self) -> Option<(u64, usize)> {
+        Some((self.budget.held(), self.session.open_calls()))
     }
 
     fn complaint(&mut self) -> Option<String> {

@@ -8,7 +8,8 @@ use etcdtap::http2::{Both, Side};
 use super::client::{Call, ClientModel, random_call};
 use super::content::{self, AfterReset};
 use super::endpoint::{Endpoint, Taste};
-use super::judge::Docket;
+use super::errands::Errands;
+use super::judge::{Docket, Remover};
 use super::random::Random;
 use super::rest;
 use super::server::{Manner, ServerModel};
@@ -50,6 +51,9 @@ pub struct World<W: Wire> {
     legs: Legs,
     /// Streams that have no natural end any more: the client gives them up.
     pub doomed: Doomed,
+    /// When faults are taken away, and who does that.
+    pub removal: Option<(Instant, Remover)>,
+    pub errands: Errands,
     /// A hash over all that was delivered and when.
     pub trace: u64,
 }
@@ -119,6 +123,7 @@ impl<W: Wire> World<W> {
         let now = Instant::now();
         let mut random = Random::new(setup.seed ^ 0xabcd);
         let (first, second) = (random.fork(), random.fork());
+        let third = Random::new(setup.seed ^ 0x3333);
         World {
             seed: setup.seed,
             wire: wire(now),
@@ -130,6 +135,8 @@ impl<W: Wire> World<W> {
             steps: setup.steps,
             legs: Legs::default(),
             doomed: Doomed::default(),
+            removal: None,
+            errands: Errands::new(third),
             trace: 0xcbf2_9ce4_8422_2325,
         }
     }
@@ -143,7 +150,11 @@ impl<W: Wire> World<W> {
         for _ in 0..self.steps {
             self.step()?;
         }
+        if let Some((at, _)) = &mut self.removal {
+            *at = self.now.min(*at);
+        }
         self.settle()?;
+        self.nothing_is_stuck()?;
         while self.client.give_up_the_rest(&self.doomed, self.now) {
             self.settle()?;
         }
@@ -151,6 +162,16 @@ impl<W: Wire> World<W> {
         self.server.end.give_back();
         self.collect();
         self.settle()?;
+        if let Some((held, open)) = self.wire.keeps() {
+            let end = &self.client.end;
+            if held > 0 {
+                return Err(end.wrong(Rule::Leak, 0, 0, format!("{held} bytes are held")));
+            }
+            if open != end.open_streams() {
+                let words = format!("{open} calls are open, not {}", end.open_streams());
+                return Err(end.wrong(Rule::Leak, 0, 0, words));
+            }
+        }
         match self.wire.inner() {
             None => rest::check(&self.client.end, &self.server.end),
             Some(inner) => {
@@ -158,6 +179,19 @@ impl<W: Wire> World<W> {
                 rest::check(inner.server, &self.server.end)
             }
         }
+    }
+
+    /// What was taken away holds nothing: such a call has come to its end.
+    fn nothing_is_stuck(&self) -> Result<(), Violation> {
+        let docket = self.doomed.lock().unwrap();
+        for call in &self.client.calls {
+            let lifted = docket.get(&call.stream).and_then(|decided| decided.lifted);
+            if lifted.is_some() && call.call.kind.is_unary() && !self.client.is_over(call) {
+                let words = "it is still held, and nobody wants that any more";
+                return Err(self.client.end.wrong(Rule::Fate, call.stream, 0, words));
+            }
+        }
+        Ok(())
     }
 
     /// Every stream carried exactly what was said.
@@ -277,6 +311,9 @@ impl<W: Wire> World<W> {
     }
 
     fn heed(&mut self) -> Result<(), Violation> {
+        while let Some(errand) = self.wire.errand() {
+            self.errands.take(errand, self.now);
+        }
         match self.wire.complaint() {
             None => Ok(()),
             Some(words) => Err(self.client.end.wrong(Rule::CoreStopped, 0, 0, words)),
@@ -322,8 +359,35 @@ impl<W: Wire> World<W> {
         self.random.within(1, there.min(most))
     }
 
-    /// Time passes; the wire's timers fire when they are due.
+    /// Time passes; what is due happens.
     fn pass(&mut self, to: Instant) -> Result<(), Violation> {
+        loop {
+            let removed = self.removal.as_ref().map(|(at, _)| *at);
+            let others = self.errands.next().into_iter().chain(removed).min();
+            self.fire(others.map_or(to, |at| at.min(to)))?;
+            let Some(at) = others.filter(|at| *at <= to) else {
+                return Ok(());
+            };
+            self.now = self.now.max(at);
+            if let Some((_, remover)) = self.removal.take_if(|(at, _)| *at <= self.now) {
+                remover.remove(&self.doomed, self.now);
+                self.wire.change(self.now, &mut self.legs.coming);
+            }
+            if let Some(double) = self.errands.answer(self.now) {
+                let outcome = match double.succeeds {
+                    true => Ok(()),
+                    false => Err("nobody answers".to_owned()),
+                };
+                let stream = double.errand.stream;
+                self.wire
+                    .answer(stream, outcome, self.now, &mut self.legs.coming);
+            }
+            self.heed()?;
+        }
+    }
+
+    /// The wire's timers fire when they are due.
+    fn fire(&mut self, to: Instant) -> Result<(), Violation> {
         while let Some(due) = self.wire.timeout().filter(|due| *due <= to) {
             self.now = self.now.max(due);
             self.wire.fire(self.now, &mut self.legs.coming);
@@ -361,6 +425,8 @@ impl<W: Wire> World<W> {
             }
             let timers = [
                 self.wire.timeout(),
+                self.errands.next(),
+                self.removal.as_ref().map(|(at, _)| *at),
                 self.client.next_timer(true),
                 self.server.next_timer(),
             ];

@@ -1,9 +1,11 @@
 //! The core under scripts of bytes, with a clock of their own.
 
 mod calls;
+mod ends;
 mod fail_open;
 mod flow;
 mod interposed;
+mod let_go;
 mod messages;
 mod script;
 mod stand;

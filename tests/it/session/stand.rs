@@ -8,7 +8,7 @@ use etcdtap::etcd::verdict::{Asked, FaultId, Hit, Judge, Refreshed, Suspicion, V
 use etcdtap::etcd::{Call, Event, Session, SessionOptions};
 use etcdtap::http2::hpack::{Decoder, Encoder, Indexing};
 use etcdtap::http2::{Both, Deframer, PREFACE, Piece, Side, frame_encoder};
-use etcdtap::relay::Transmit;
+use etcdtap::relay::{EndOfBytes, Transmit};
 
 use super::script::{id, peers, prefixed};
 
@@ -224,6 +224,12 @@ impl Stand {
             self.drain(Side::Client, &[]);
         }
         self.now = until;
+    }
+
+    /// `side` says no more.
+    pub fn end(&mut self, side: Side, how: EndOfBytes) {
+        self.session.handle_end(side, how, self.now);
+        self.drain(side, &[]);
     }
 
     /// The rules have changed.
