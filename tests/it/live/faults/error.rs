@@ -9,7 +9,7 @@ use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
     etcds_own_errors_come_before_execution: PLAIN_34, MTLS_35;
-    reads_are_tried_again_until_the_deadline: PLAIN_35, MTLS_34;
+    reads_are_tried_again_until_the_deadline: PLAIN_35;
     words_of_ones_own: MTLS_34, PLAIN_35;
     ends_of_one_attempt_are_no_errors_to_clientv3: PLAIN_34, PLAIN_35;
 }

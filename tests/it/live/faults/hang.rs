@@ -11,7 +11,7 @@ use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
     the_clients_deadline_ends_it: PLAIN_34, MTLS_35;
-    it_ends_when_the_fault_does: MTLS_34, PLAIN_35;
+    it_ends_when_the_fault_does: MTLS_34;
 }
 
 async fn the_clients_deadline_ends_it(mut stack: Stack) {

@@ -10,7 +10,7 @@ use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
     a_request_refused_once_is_sent_again_by_grpc_go: PLAIN_34, MTLS_35;
-    a_request_refused_always_reaches_the_caller: MTLS_34, PLAIN_35;
+    a_request_refused_always_reaches_the_caller: PLAIN_35;
     other_codes_before_execution: PLAIN_34, PLAIN_35;
     a_handler_that_crashed_had_done_its_work: MTLS_34, PLAIN_35;
     a_message_breaks_in_its_middle: PLAIN_34, MTLS_35;

@@ -14,7 +14,7 @@ on_setups! {
     a_request_is_late_at_etcd: PLAIN_34, MTLS_35;
     an_answer_is_late_at_the_client: MTLS_34, PLAIN_35;
     writes_wait_for_their_turn: PLAIN_34, MTLS_35;
-    a_list_passes_slowly: MTLS_34, PLAIN_35;
+    a_list_passes_slowly: MTLS_34;
 }
 
 fn milliseconds(n: u64) -> Duration {

@@ -10,8 +10,8 @@ use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
     a_snapshot_is_slowed_lost_and_torn: PLAIN_34, MTLS_35;
-    a_user_who_is_executed_twice_is_the_same_user: PLAIN_34, PLAIN_35;
-    etcd_dies_while_its_answer_is_held: MTLS_34, PLAIN_35;
+    a_user_who_is_executed_twice_is_the_same_user: PLAIN_34;
+    etcd_dies_while_its_answer_is_held: PLAIN_35;
     a_client_dies_while_its_request_is_held: PLAIN_34, MTLS_35;
 }
 

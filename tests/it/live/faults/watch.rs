@@ -20,7 +20,7 @@ on_setups! {
     a_watch_that_crashed_is_resumed: PLAIN_34, PLAIN_35;
     a_watch_that_was_cancelled_is_not: PLAIN_34, PLAIN_35;
     a_watch_that_is_refused_says_why: MTLS_34, PLAIN_35;
-    keepalives_that_hang_let_the_lease_expire: PLAIN_34, MTLS_35;
+    keepalives_that_hang_let_the_lease_expire: MTLS_35;
 }
 
 const LATE: Duration = Duration::from_millis(150);
