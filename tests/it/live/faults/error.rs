@@ -106,7 +106,6 @@ async fn words_of_ones_own(mut stack: Stack) {
     // Other kinds of calls are not meant.
     let put = stack.etcdctl().run(["put", key, "1"]).await;
     assert_eq!(put.ok(), "OK\n");
-    drop(lines);
     struck(&stack, "own-words", 2).await;
     let plan = "faults: [{name: wordless, match: {method: Put}, action: {error: {code: ABORTED}}}]";
     arm(&mut stack, plan).await;
