@@ -20,6 +20,7 @@ mod auth;
 mod backpressure;
 mod cluster;
 mod control;
+mod faults;
 mod http1;
 mod identity;
 mod kv;
