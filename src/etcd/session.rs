@@ -73,6 +73,8 @@ pub struct Session {
     deadline: Option<Instant>,
     /// Whose bytes ended first, and how.
     ended: Option<(Side, EndOfBytes)>,
+    /// etcd has ended, and not all that it sent has been given to the client.
+    lingers: bool,
 }
 
 #[derive(Debug)]
@@ -119,6 +121,7 @@ impl Session {
             torn: false,
             deadline: None,
             ended: None,
+            lingers: false,
         }
     }
 
@@ -138,6 +141,7 @@ impl Session {
         } else {
             self.read(from, bytes, now);
         }
+        self.linger_no_more(now);
     }
 
     /// `from` will send no more.
@@ -147,6 +151,12 @@ impl Session {
         }
         if let Protocol::Http2(connection) = &mut self.protocol {
             connection.handle_end(from);
+        }
+        self.lingers = how == EndOfBytes::Closed
+            && from == Side::Server
+            && matches!(&self.protocol, Protocol::Http2(connection) if connection.owes(from));
+        if self.lingers {
+            return;
         }
         if how == EndOfBytes::Lost || from == Side::Server {
             // Nothing can be answered any more. (A client that only closes its
@@ -200,6 +210,7 @@ impl Session {
     /// go.
     pub fn handle_change(&mut self, now: Instant) {
         self.refresh(now);
+        self.linger_no_more(now);
     }
 
     /// The errand that [`Session::poll_errand`] gave for `stream`, because of
@@ -236,6 +247,7 @@ impl Session {
                 self.collect();
             }
         }
+        self.linger_no_more(now);
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return;
         }
@@ -336,6 +348,23 @@ impl Session {
         match &mut self.protocol {
             Protocol::Http2(connection) => connection.tap().bench.errands.pop_front(),
             _ => None,
+        }
+    }
+
+    /// Whether etcd has ended and the client is still to be given what was held
+    /// of it: its end must not be told before.
+    pub fn lingers(&self) -> bool {
+        self.lingers
+    }
+
+    /// The client has all that etcd left behind.
+    fn linger_no_more(&mut self, now: Instant) {
+        if self.lingers
+            && !matches!(&self.protocol, Protocol::Http2(connection) if connection.owes(Side::Server))
+        {
+            self.lingers = false;
+            let by = self.ended.map_or(Side::Server, |(side, _)| side);
+            self.end_calls(by, now);
         }
     }
 
@@ -460,7 +489,7 @@ impl Session {
         };
         let refreshed = connection.tap().bench.refresh(now);
         connection.set_armed(refreshed.armed);
-        if refreshed.changed {
+        if refreshed.changed && connection.tap().bench.trials > 0 {
             connection.nudge_all(now, |tracker, stream| {
                 if let Stream::Call(call) = stream {
                     tracker.reconsider(call);

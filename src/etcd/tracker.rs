@@ -520,10 +520,17 @@ impl Tap for Tracker {
         }
     }
 
+    fn is_involved(&self) -> bool {
+        self.bench.trials > 0
+    }
+
     fn ended(&mut self, stream: Stream, how: StreamEnd, now: Instant) {
         match stream {
             Stream::Opening(..) => {}
             Stream::Call(mut call) => {
+                if call.trial.is_some() {
+                    self.bench.trials -= 1;
+                }
                 if let (
                     Some(Trial::Judged(judged)),
                     StreamEnd::Reset {

@@ -23,6 +23,8 @@ pub(super) struct Bench {
     /// does no harm.
     timers: BinaryHeap<Reverse<(Instant, StreamId)>>,
     pub errands: VecDeque<Errand>,
+    /// Open calls that are suspected, or were judged.
+    pub trials: usize,
 }
 
 impl Bench {
@@ -32,6 +34,7 @@ impl Bench {
             refreshed: Refreshed::default(),
             timers: BinaryHeap::new(),
             errands: VecDeque::new(),
+            trials: 0,
         }
     }
 
@@ -157,15 +160,16 @@ impl Tracker {
                 faults: Vec::new(),
             })
         });
+        if end_stream {
+            // etcd has all of it already.
+            return;
+        }
+        self.bench.trials += 1;
         call.trial = Some(Trial::Suspect {
             kept,
             request_end: 0,
         });
         orders.push(Order::Careful(Side::Client, true));
-        if end_stream {
-            // etcd has all of it already.
-            call.trial = None;
-        }
     }
 
     /// A message begins; its prefix ended at the content offset `at`.
@@ -260,6 +264,8 @@ impl Tracker {
             call.trial = Some(trial);
             return;
         };
+        // Until it turns out to be one of ours.
+        self.bench.trials -= 1;
         let Some(judge) = &mut self.bench.judge else {
             return;
         };
@@ -293,6 +299,7 @@ impl Tracker {
         let course = Course::new(*verdict, now);
         course.begin(orders);
         let kept = kept.filter(|_| course.doubles());
+        self.bench.trials += 1;
         call.trial = Some(Trial::Judged(Box::new(Judged {
             course,
             kept,

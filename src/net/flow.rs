@@ -37,6 +37,10 @@ thread_local! {
 pub(super) struct Flow {
     pending: Pending,
     state: State,
+    /// The writer has ended, and the reader is still owed what was held of it.
+    lingers: bool,
+    /// The reader takes nothing any more, and must not be missed.
+    deaf: bool,
 }
 
 /// Bytes that the reader's socket did not take. While there are any nothing
@@ -236,6 +240,7 @@ impl Flow {
                 self.state = State::Ending(farewell);
                 core.ended_first.get_or_insert(from);
                 core.handle_end(from, EndOfBytes::Closed);
+                self.lingers = from == Side::Server && core.session.lingers();
                 self.pass_on(&[], reader, from, core, cx)?;
                 return Ok(match self.settle(reader, from, cx)? {
                     Poll::Pending => Turn::Stalled,
@@ -252,11 +257,23 @@ impl Flow {
         if !owed.is_empty() {
             // Nothing can follow a farewell.
             match self.state {
+                _ if self.deaf => owed.clear(),
                 State::Ended => owed.clear(),
                 State::Open | State::Ending(_) => self.pending.bytes.append(owed),
             }
             *owed = Vec::new();
         }
+    }
+
+    /// Whether the reader is still owed something though the writer has ended.
+    pub(super) fn linger(&mut self, lingers: bool) {
+        self.lingers = lingers;
+    }
+
+    /// The reader has gone: what it would be sent is dropped.
+    pub(super) fn turn_deaf(&mut self) {
+        self.deaf = true;
+        self.pending = Pending::default();
     }
 
     /// Whether the reader has been told of the end.
@@ -310,6 +327,9 @@ impl Flow {
             Poll::Pending => return Ok(Poll::Pending),
         }
         if let State::Ending(farewell) = self.state {
+            if self.lingers {
+                return Ok(Poll::Pending);
+            }
             match farewell {
                 Farewell::Bare => reader.send_fin(),
                 Farewell::Proper => match Pin::new(&mut *reader).poll_shutdown(cx) {
@@ -382,6 +402,9 @@ impl Flow {
         from: Side,
         cx: &mut Context<'_>,
     ) -> Result<(), Lost> {
+        if self.deaf {
+            return Ok(());
+        }
         let sent = match self.pending.bytes.is_empty() {
             true => write(reader, bytes, from, cx)?,
             false => 0,

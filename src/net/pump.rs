@@ -185,6 +185,7 @@ impl<C: Wire, S: Wire> Pump<C, S> {
     }
 
     fn carry(&mut self, cx: &mut Context<'_>) -> Result<(Turn, Turn), Lost> {
+        self.linger();
         // Who does not take what we made in answer to him is not heard further.
         let up = match self.down.owes_too_much() {
             true => self.settle_up(cx),
@@ -204,6 +205,17 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             (Ok(up), Ok(down)) => Ok((up, down)),
             (Err(up), Err(down)) if down.by_reading && !up.by_reading => Err(down),
             (Err(lost), _) | (_, Err(lost)) => Err(lost),
+        }
+    }
+
+    /// While the client is owed what etcd left behind it is not told of etcd's
+    /// end; what it says is heard for its credit, and nobody else is there to
+    /// hear it.
+    fn linger(&mut self) {
+        let lingers = self.core.session.lingers() && self.up.is_open();
+        self.down.linger(lingers);
+        if lingers {
+            self.up.turn_deaf();
         }
     }
 
@@ -231,12 +243,13 @@ impl<C: Wire, S: Wire> Pump<C, S> {
 
     /// Sends what the core made for a direction after that had its turn.
     fn settle_owed(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
+        self.linger();
         let owed = |core: &Core, side| !core.owed[side].is_empty();
         if owed(&self.core, Side::Client) {
             self.up.take_owed(Side::Client, &mut self.core);
             let _ = self.up.settle(&mut self.upstream, Side::Client, cx)?;
         }
-        if owed(&self.core, Side::Server) {
+        if owed(&self.core, Side::Server) || !self.down.is_open() {
             self.down.take_owed(Side::Server, &mut self.core);
             let _ = self.down.settle(&mut self.client, Side::Server, cx)?;
         }
@@ -327,7 +340,9 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             self.core.now = Instant::now();
             if unread {
                 look_at(&self.client, Side::Client)?;
-                look_at(&self.upstream, Side::Server)?;
+                if !self.core.session.lingers() {
+                    look_at(&self.upstream, Side::Server)?;
+                }
             }
         }
     }

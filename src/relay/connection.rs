@@ -182,7 +182,7 @@ impl<T: Tap> Connection<T> {
         }
         if self.watchful && !self.armed && !self.interposed {
             // What a fault has begun before it was taken away goes on.
-            self.watchful = self.streams.values().any(|slot| slot.touch.is_some());
+            self.watchful = self.tap.is_involved();
         }
         let calm = !self.watchful && !self.interposed;
         let half = &mut self.halves[from];
@@ -250,6 +250,17 @@ impl<T: Tap> Connection<T> {
             half.out.pass_carried(&mut half.carry);
             half.out.set_mid_frame(true);
         }
+    }
+
+    /// Whether anything that `from` sent still waits to be given to its peer.
+    pub fn owes(&self, from: Side) -> bool {
+        self.interposed
+            && self.phase == Phase::Following
+            && self.streams.values().any(|slot| {
+                slot.touch.as_ref().is_some_and(|touch| {
+                    !touch.dead[from.peer()] && !touch.lanes[from].queue.is_empty()
+                })
+            })
     }
 
     /// Both ends are gone; `by` went first.

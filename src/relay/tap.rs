@@ -46,6 +46,9 @@ pub trait Tap {
     /// The time that was asked for has come, or the rules have changed.
     fn nudged(&mut self, stream: &mut Self::Stream, orders: &mut Vec<Order>, now: Instant);
 
+    /// Whether orders may come for a stream that is open.
+    fn is_involved(&self) -> bool;
+
     /// The stream is over; nothing of it will be shown any more.
     fn ended(&mut self, stream: Self::Stream, how: StreamEnd, now: Instant);
 

@@ -8,21 +8,33 @@
 //! release changes the draws.
 
 use std::f64::consts::TAU;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use rustc_hash::FxHashMap;
 
 use crate::fault::plan::{Distribution, Wait};
 
-/// How many counters a fault has. What is matched falls on one of them by its
-/// hash; two that fall on the same share it, and then the order of their matches
-/// tells in their draws.
-const COUNTERS: usize = 1024;
+/// Over so many maps a fault's counters are spread, each with a lock of its own
+/// that only matches take.
+const SHARDS: usize = 16;
+
+/// What a shard counts apart. What comes beyond shares one counter, and then the
+/// order in which it is matched tells in its draws.
+const MOST_COUNTED: usize = 4096;
 
 /// A fault's chance.
 #[derive(Debug)]
 pub(super) struct Chance {
     root: u64,
-    matched: Box<[AtomicU32]>,
+    matched: [Mutex<Matched>; SHARDS],
+}
+
+/// How often what was matched.
+#[derive(Debug, Default)]
+struct Matched {
+    counts: FxHashMap<u64, u32>,
+    beyond: u32,
 }
 
 /// What was matched, as far as chance goes.
@@ -48,14 +60,23 @@ impl Chance {
         hash.add(fault.as_bytes());
         Chance {
             root: mixed(hash.0),
-            matched: (0..COUNTERS).map(|_| AtomicU32::new(0)).collect(),
+            matched: Default::default(),
         }
     }
 
     /// The draws for the next match of this.
     pub fn next(&self, identity: Identity) -> Draws {
-        let counter = &self.matched[identity.0 as usize % COUNTERS];
-        let nth = counter.fetch_add(1, Ordering::Relaxed);
+        let shard = &self.matched[identity.0 as usize % SHARDS];
+        // What stands behind a poisoned lock is a count as good as another.
+        let mut matched = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = matched.counts.len();
+        let counter = match matched.counts.contains_key(&identity.0) || known < MOST_COUNTED {
+            true => matched.counts.entry(identity.0).or_default(),
+            false => &mut matched.beyond,
+        };
+        let nth = *counter;
+        *counter = counter.wrapping_add(1);
+        drop(matched);
         Draws(mixed(
             mixed(self.root ^ identity.0).wrapping_add(u64::from(nth)),
         ))

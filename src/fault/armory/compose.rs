@@ -87,6 +87,7 @@ impl Composition {
         }
         for ((rule, _), did) in candidates.iter().zip(&self.did) {
             if !did.is_empty() {
+                self.verdict.lifted_at = sooner(self.verdict.lifted_at, rule.expires());
                 self.verdict.hits.push(Hit {
                     fault: rule.id,
                     name: Arc::clone(&rule.name),

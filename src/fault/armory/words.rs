@@ -26,7 +26,7 @@ pub(super) fn executed_twice(sees: Sees) -> String {
         Sees::First => "first",
         Sees::Second => "second",
     };
-    format!("executed twice, the client sees the {which} answer")
+    format!("to be executed twice, the client sees the {which} answer")
 }
 
 pub(super) fn cut_short(cut: &CutShort) -> String {

@@ -10,7 +10,7 @@ use etcdtap::etcd::{Ending, Event, SessionOptions};
 use etcdtap::grpc::Code;
 use etcdtap::http2::hpack::Indexing;
 use etcdtap::http2::{ErrorCode, Side, frame_encoder};
-use etcdtap::relay::{HoldBudget, Transmit};
+use etcdtap::relay::{EndOfBytes, HoldBudget, Transmit};
 
 use super::script::{PUT, RANGE, WATCH, id};
 use super::stand::Stand;
@@ -574,4 +574,94 @@ fn streams_that_were_open_before_the_fault_are_left_alone() {
     assert_eq!(stand.client_got(), ["DATA 1 82"]);
     stand.wait(100);
     assert_eq!(stand.client_got().len(), 3);
+}
+
+#[test]
+fn what_a_server_left_behind_is_still_given() {
+    let mut stand = puts(|| delay(0, 1_000));
+    stand.ask(1, PUT);
+    stand.answer(1, 20);
+    stand.end(Side::Server, EndOfBytes::Closed);
+    assert!(stand.session.lingers());
+    assert_eq!(stand.calls().len(), 0);
+    stand.wait(1_000);
+    assert_eq!(
+        stand.client_got(),
+        [
+            "HEADERS 1 :status=200",
+            "DATA 1 25",
+            "HEADERS 1 grpc-status=0 END"
+        ]
+    );
+    assert!(!stand.session.lingers());
+    assert_eq!(stand.calls()[0].status.code, Code::OK);
+}
+
+#[test]
+fn a_lifted_loss_loses_nothing_and_a_lifted_double_is_executed_once() {
+    let mut stand = puts(|| response(ResponseFate::Lose(Loss::Reset(ErrorCode::INTERNAL_ERROR))));
+    stand.ask(1, PUT);
+    stand.bench.lock().unwrap().lifted = true;
+    stand.change();
+    stand.answer(1, 20);
+    assert_eq!(stand.client_got().len(), 3);
+    let [call] = stand.calls()[..] else { panic!() };
+    assert!(
+        call.faults[0].did.ends_with("; let go"),
+        "{:?}",
+        call.faults
+    );
+
+    let mut stand = puts(|| request(RequestFate::Duplicate(Sees::First)));
+    stand.ask(1, PUT);
+    stand.bench.lock().unwrap().lifted = true;
+    stand.change();
+    stand.answer(1, 20);
+    assert_eq!(stand.session.poll_errand(), None);
+}
+
+#[test]
+fn a_cut_behind_a_delay_ends() {
+    #[derive(Debug)]
+    struct Tenth;
+    impl etcdtap::etcd::verdict::Delays for Tenth {
+        fn next(&mut self) -> Duration {
+            milliseconds(100)
+        }
+    }
+    let mut stand = puts(|| Verdict {
+        response_messages: Some(Box::new(Tenth)),
+        ..response(ResponseFate::CutShort(Portion::Bytes(10), Close::Trailers))
+    });
+    stand.ask(1, PUT);
+    stand.answer(1, 95);
+    stand.wait(100);
+    assert_eq!(
+        stand.client_got(),
+        [
+            "HEADERS 1 :status=200",
+            "DATA 1 10",
+            "HEADERS 1 grpc-status=0 END"
+        ]
+    );
+}
+
+#[test]
+fn a_call_that_etcd_answered_early_is_not_judged() {
+    let mut stand = puts(|| request(RequestFate::Refuse(refusal())));
+    stand.open(1, PUT);
+    stand.data(Side::Client, 1, &[0, 0, 0, 0, 9, 1], false);
+    stand.headers(
+        Side::Server,
+        1,
+        &[(":status", "200"), ("grpc-status", "7")],
+        true,
+    );
+    stand.data(Side::Client, 1, &[1; 8], true);
+    assert_eq!(stand.bench.lock().unwrap().asked.len(), 0);
+    assert_eq!(
+        stand.client_got(),
+        ["HEADERS 1 :status=200 grpc-status=7 END"]
+    );
+    assert_eq!(stand.server_got()[1..], ["DATA 1 6", "DATA 1 8 END"]);
 }
