@@ -46,7 +46,7 @@ impl Reader {
         }
     }
 
-    /// Reads on; `false` once that fails.
+    /// Reads on, until that fails: once, and in words.
     pub fn read(&mut self, mut bytes: &[u8]) -> Result<(), String> {
         while !self.broken {
             match self.piece(&mut bytes) {

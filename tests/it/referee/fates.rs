@@ -306,7 +306,13 @@ impl<'a> Case<'a> {
         let (sent, got) = (&self.client.sent, &self.server.received);
         if let Some(drawn) = &self.decided.request_messages {
             let begun = sent.begun.get(1..).unwrap_or_default();
-            later_than(begun, got.whole.get(1..).unwrap_or_default(), drawn)?;
+            let mut whole = got.whole.get(1..).unwrap_or_default();
+            // What comes when etcd has answered means nothing any more.
+            let answer = &self.server.sent;
+            if let Some(over) = answer.ended.or(answer.reset.map(|(_, at)| at)) {
+                whole = &whole[..whole.partition_point(|(_, came)| *came < over)];
+            }
+            later_than(begun, whole, drawn)?;
         }
         self.answered()
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use etcdtap::relay::HoldBudget;
 
 use super::fates;
-use super::judge::{Abilities, Complaints, Docket, RandomJudge};
+use super::judge::{Abilities, Complaints, Decided, Docket, RandomJudge};
 use super::random::Random;
 use super::stand_in::{Slip, StandIn};
 use super::straight::seeds;
@@ -14,13 +14,21 @@ use super::violation::Rule;
 use super::wire::{Core, Wire};
 use super::world::{Failure, Setup, World};
 
-/// One run; how many calls were touched in it. `full`: whatever the core is able
-/// to do; a stand-in is not.
+/// What happened in many runs, in calls.
+#[derive(Debug, Default)]
+struct Seen {
+    touched: usize,
+    lifted: usize,
+    let_go: usize,
+    doubled: usize,
+}
+
+/// One run. `full`: whatever the core is able to do; a stand-in is not.
 fn run<W: Wire>(
     seed: u64,
     full: bool,
     wire: impl FnOnce(RandomJudge, HoldBudget, Instant) -> W,
-) -> Result<usize, Box<Failure>> {
+) -> Result<Seen, Box<Failure>> {
     let (docket, wrong) = (Docket::default(), Complaints::default());
     let mut random = Random::new(seed ^ 0x1157_1157);
     let abilities = Abilities {
@@ -48,8 +56,15 @@ fn run<W: Wire>(
     if let Some(words) = wrong.lock().unwrap().first() {
         return Err(world.failure(world.client.end.wrong(Rule::Fate, 0, 0, words)));
     }
-    let touched = docket.lock().unwrap().len();
-    Ok(touched)
+    let docket = docket.lock().unwrap();
+    let lifted = |decided: &&Decided| decided.lifted.is_some_and(|at| at > decided.at);
+    let let_go = |decided: &&Decided| decided.lifted == Some(decided.at);
+    Ok(Seen {
+        touched: docket.len(),
+        lifted: docket.values().filter(lifted).count(),
+        let_go: docket.values().filter(let_go).count(),
+        doubled: world.errands.doubles.len(),
+    })
 }
 
 /// Runs many seeds; tells the first failure, and the seeds of all.
@@ -58,11 +73,16 @@ fn run_all<W: Wire>(
     full: bool,
     wire: impl Fn(RandomJudge, HoldBudget, Instant) -> W,
 ) {
-    let mut touched = 0;
+    let mut seen = Seen::default();
     let mut failed: Vec<Box<Failure>> = Vec::new();
     for seed in range.clone() {
         match run(seed, full, &wire) {
-            Ok(calls) => touched += calls,
+            Ok(run) => {
+                seen.touched += run.touched;
+                seen.lifted += run.lifted;
+                seen.let_go += run.let_go;
+                seen.doubled += run.doubled;
+            }
             Err(failure) => failed.push(failure),
         }
     }
@@ -78,10 +98,13 @@ fn run_all<W: Wire>(
             seeds.join(", ")
         );
     }
-    assert!(
-        touched > 0 || range.count() == 1,
-        "the judge was never asked"
-    );
+    println!("{seen:?}");
+    if range.count() == 1 {
+        return;
+    }
+    assert!(seen.touched > 0, "the judge was never asked");
+    let all = [seen.lifted, seen.let_go, seen.doubled];
+    assert!(!full || all.iter().all(|n| *n > 0), "everything happens");
 }
 
 /// Those of `ETCDTAP_SEED` (one alone), or as many as `ETCDTAP_SEEDS` says.

@@ -1,6 +1,6 @@
 //! Real connections: what the captured peers sent is legal in the referee's eyes,
-//! and stays so behind a core that holds responses back. (The peers are recorded
-//! and do not react, so only delays of responses can be tried.)
+//! and stays so behind a core that interferes. (The peers are recorded and do not
+//! react: what became of a touched call can be told only where it was delayed.)
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use etcdtap::etcd::verdict::{Asked, Delays, FaultId, Hit, Judge, Refreshed, Suspicion, Verdict};
 use etcdtap::http2::{Both, Side};
 
+use super::judge::{Abilities, Complaints, Docket, RandomJudge};
 use super::overhear::Bystander;
 use super::random::Random;
 use super::said::Said;
@@ -186,4 +187,36 @@ fn delayed_responses_of_real_peers_are_the_same_responses() {
             }
         }
     }
+}
+
+/// Whatever is done to some calls of real peers, it is legal, and the others are
+/// what they were.
+#[test]
+fn calls_beside_touched_ones_of_real_peers_are_the_same_calls() {
+    let mut touched = 0;
+    for (n, connection) in captures().enumerate() {
+        let mut plain = Replay::new(|_| Straight);
+        plain.run(connection);
+        let (docket, wrong) = (Docket::default(), Complaints::default());
+        let judge = RandomJudge::new(n as u64, Abilities::default(), &docket, &wrong);
+        let mut rough = Replay::new(|now| Core::judged(Some(Box::new(judge)), now));
+        rough.ends.client.echoes = 2;
+        rough.run(connection);
+        assert_eq!(*wrong.lock().unwrap(), Vec::<String>::new());
+        let docket = docket.lock().unwrap();
+        touched += docket.len();
+        for side in [Side::Client, Side::Server] {
+            let (was, is) = (plain.received(side), rough.received(side));
+            for (id, was) in was.iter().filter(|(id, _)| !docket.contains_key(id)) {
+                let reset = rough.ends[side].end.streams[id].sent.reset.is_some();
+                let difference = match is.get(id) {
+                    None => Some("nothing of it came".into()),
+                    Some(is) if reset => is.is_beginning_of(was),
+                    Some(is) => is.differs_from(was),
+                };
+                assert_eq!(difference, None, "connection {n}, stream {id}, {side}");
+            }
+        }
+    }
+    assert!(touched > 500, "{touched} calls were touched");
 }
