@@ -73,7 +73,7 @@ pub struct Session {
     deadline: Option<Instant>,
     /// Whose bytes ended first, and how.
     ended: Option<(Side, EndOfBytes)>,
-    /// etcd has ended, and not all that it sent has been given to the client.
+    /// etcd has ended, and what waits for the client's windows is still to be given.
     lingers: bool,
 }
 
@@ -351,8 +351,8 @@ impl Session {
         }
     }
 
-    /// Whether etcd has ended and the client is still to be given what was held
-    /// of it: its end must not be told before.
+    /// Whether etcd has ended and the client is still to be given what waits for
+    /// its windows: the end must not be told before.
     pub fn lingers(&self) -> bool {
         self.lingers
     }

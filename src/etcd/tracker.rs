@@ -531,12 +531,15 @@ impl Tap for Tracker {
                 if call.trial.is_some() {
                     self.bench.trials -= 1;
                 }
-                if let (
-                    Some(Trial::Judged(judged)),
+                let left = matches!(
+                    how,
                     StreamEnd::Reset {
-                        by: Side::Client, ..
-                    },
-                ) = (call.trial.as_mut(), how)
+                        by: Side::Client,
+                        ..
+                    } | StreamEnd::ConnectionLost { by: Side::Client }
+                );
+                if let Some(Trial::Judged(judged)) = call.trial.as_mut()
+                    && left
                 {
                     judged.course.abandoned();
                 }

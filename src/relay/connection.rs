@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use super::half::{Goaway, Half, Resets};
 use super::held::{Held, HoldBudget};
 use super::keepalive::Keepalive;
-use super::order::Order;
+use super::order::{Gate, Order};
 use super::pings::RoundTrips;
 use super::stalls::FlowStalls;
 use super::stream::Slot;
@@ -252,13 +252,15 @@ impl<T: Tap> Connection<T> {
         }
     }
 
-    /// Whether anything that `from` sent still waits to be given to its peer.
+    /// Whether anything that `from` sent waits for a window of its peer's. What
+    /// a fault holds back is not owed: it is lost with its connection.
     pub fn owes(&self, from: Side) -> bool {
         self.interposed
             && self.phase == Phase::Following
             && self.streams.values().any(|slot| {
                 slot.touch.as_ref().is_some_and(|touch| {
-                    !touch.dead[from.peer()] && !touch.lanes[from].queue.is_empty()
+                    let lane = &touch.lanes[from];
+                    !touch.dead[from.peer()] && lane.gate == Gate::Open && !lane.queue.is_empty()
                 })
             })
     }

@@ -577,21 +577,26 @@ fn streams_that_were_open_before_the_fault_are_left_alone() {
 }
 
 #[test]
-fn what_a_server_left_behind_is_still_given() {
+fn what_waits_for_a_window_is_given_though_its_server_has_left() {
     let mut stand = puts(|| delay(0, 1_000));
     stand.ask(1, PUT);
-    stand.answer(1, 20);
+    stand.headers(Side::Server, 1, &[(":status", "200")], false);
+    for _ in 0..4 {
+        stand.data(Side::Server, 1, &[0; 16_000], false);
+    }
+    stand.wait(1_000);
+    // What was released has used the client's window up.
+    stand.ask(3, RANGE);
+    stand.answer(3, 3_000);
     stand.end(Side::Server, EndOfBytes::Closed);
     assert!(stand.session.lingers());
-    assert_eq!(stand.calls().len(), 0);
-    stand.wait(1_000);
+    stand.client_got();
+    stand.frames(Side::Client, |out| {
+        frame_encoder::window_update(out, id(0), 60_000)
+    });
     assert_eq!(
         stand.client_got(),
-        [
-            "HEADERS 1 :status=200",
-            "DATA 1 25",
-            "HEADERS 1 grpc-status=0 END"
-        ]
+        ["DATA 3 1470", "HEADERS 3 grpc-status=0 END"]
     );
     assert!(!stand.session.lingers());
     assert_eq!(stand.calls()[0].status.code, Code::OK);

@@ -71,7 +71,7 @@ fn each_action_says_what_it_does() {
         ),
         (
             "{duplicate: {client_sees: second}}",
-            "executed twice, the client sees the second answer",
+            "to be executed twice, the client sees the second answer",
         ),
     ] {
         let told = did(&format!("- {{name: a, action: {action}}}\n"));

@@ -31,7 +31,7 @@ async fn a_create_runs_twice_and_its_client_sees_a_conflict(mut stack: Stack) {
         assert_eq!(truth.version(key).await, Some(("1".to_owned(), 1)));
         assert_eq!(truth.revision().await, before + 1);
         let line = struck_once(&stack, "twice").await;
-        let words = "executed twice, the client sees the second answer";
+        let words = "to be executed twice, the client sees the second answer";
         assert_eq!(did(&line, "twice"), Some(words));
         assert_eq!(line.text("verb"), "conflict");
         assert_eq!(line.text("status"), "OK");

@@ -49,7 +49,8 @@ async fn an_answer_without_trailers_is_waited_for(mut stack: Stack) {
     assert!(told.is_err(), "{told:?}");
 
     for line in struck(&stack, "endless-counts", calls).await {
-        assert_eq!(did(&line, "endless-counts"), Some("trailers withheld"));
+        let did = did(&line, "endless-counts").unwrap_or_default();
+        assert!(did.starts_with("trailers withheld"), "{did}");
         // It was all there but for its end.
         assert_eq!(line.number("count"), Some(3));
         assert_eq!(line.text("verb"), "count");

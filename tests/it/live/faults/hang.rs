@@ -32,7 +32,9 @@ async fn the_clients_deadline_ends_it(mut stack: Stack) {
 
     let lines = struck(&stack, "stuck-secrets", 2).await;
     for line in &lines {
-        assert_eq!(did(line, "stuck-secrets"), Some("request held"));
+        // Whether the client's patience or etcd's own deadline ends it is a race.
+        let did = did(line, "stuck-secrets").unwrap_or_default();
+        assert!(did.starts_with("request held"), "{did}");
         assert!(line.number("duration_us").unwrap() >= 290_000);
     }
     assert_eq!(truth.key(key).await, None);

@@ -80,7 +80,7 @@ async fn a_user_who_is_executed_twice_is_the_same_user(mut stack: Stack) {
     let refused = jane.run(["put", "/others/a", "1"]).await;
     assert_eq!(refused.error(), "Error: etcdserver: permission denied");
     let lines = struck(&stack, "twice", 2).await;
-    let words = "executed twice, the client sees the second answer";
+    let words = "to be executed twice, the client sees the second answer";
     assert_eq!(did(&lines[0], "twice"), Some(words));
 }
 
