@@ -1,19 +1,20 @@
 //! One frame at a time: what it changes, what of it passes.
 
-use std::ops::Range;
 use std::time::Instant;
 
-use super::connection::{Connection, MAX_OPEN_STREAMS, acknowledged};
+use super::connection::{Connection, acknowledged};
+use super::content::{DataFrame, pass_data, passing, within};
 use super::half::{Goaway, Half, MOST_UNACKNOWLEDGED, Passing};
-use super::interfere::{Hands, apply_gates, hold_data};
+use super::interfere::{Hands, apply_gates};
 use super::keepalive::PingFate;
+use super::offences::{after_end, check_opening, closed_or_idle, overflow, overrun};
 use super::order::{Gate, HeaderField};
 use super::recode::Frame;
-use super::stream::{Item, Lane, Slot};
+use super::stream::{Item, Slot};
 use super::tap::{Data, StreamEnd, Tap};
 use crate::http2::{
-    Both, DEFAULT_INITIAL_WINDOW_SIZE, ErrorCode, FRAME_HEADER_LEN, Flags, FrameHeader, Offence,
-    Piece, Settings, Side, StreamId, frame_encoder,
+    Both, DEFAULT_INITIAL_WINDOW_SIZE, ErrorCode, Offence, Piece, Settings, Side, StreamId,
+    frame_encoder,
 };
 
 /// The halves of a sender and of its peer.
@@ -462,161 +463,6 @@ impl<T: Tap> Connection<T> {
     }
 }
 
-/// A DATA frame's piece.
-struct DataFrame<'a> {
-    chunk: &'a [u8],
-    flow_controlled: u32,
-    frame_end: bool,
-    end_stream: bool,
-}
-
-/// How a DATA frame that begins is to pass.
-fn passing<S>(from: Side, slot: &mut Slot<S>, half: &Half, whole: bool) -> Passing {
-    // What the receiver has room for on the connection, this piece included.
-    let room = half.room();
-    let fits = half.ahead <= 0 || whole && room >= 0 && half.blocked.is_empty();
-    let careful = slot.careful[from];
-    match &slot.touch {
-        None if fits && careful => Passing::Careful,
-        None if fits => Passing::AsCame,
-        None => Passing::Held,
-        Some(touch) => {
-            let lane = &touch.lanes[from];
-            if touch.is_dead() || lane.swallows() {
-                Passing::Not
-            } else if !fits || !lane.queue.is_empty() || lane.ahead > 0 {
-                Passing::Held
-            } else if careful {
-                Passing::Careful
-            } else if lane.gate == Gate::Open {
-                Passing::AsCame
-            } else {
-                Passing::Held
-            }
-        }
-    }
-}
-
-/// Gives out, holds or swallows a piece of a DATA frame.
-fn pass_data<S>(
-    from: Side,
-    slot: &mut Slot<S>,
-    half: &mut Half,
-    held: &mut super::held::Held,
-    bytes: &[u8],
-    unit: Range<usize>,
-    frame: DataFrame<'_>,
-) {
-    let content = slot.content[from];
-    if half.passing == Passing::Careful {
-        half.at = unit.end;
-        half.careful_bytes += frame.flow_controlled;
-        if !frame.frame_end {
-            half.carry.extend_from_slice(&bytes[unit]);
-            return;
-        }
-        let whole = std::mem::take(&mut half.careful_bytes);
-        let Some(touch) = &mut slot.touch else {
-            half.pass_unit(unit);
-            half.passing = Passing::AsCame;
-            return;
-        };
-        let dead = touch.is_dead();
-        let lane = &mut touch.lanes[from];
-        if !dead && lane.gate.limit() >= content && (!frame.end_stream || lane.gate == Gate::Open) {
-            half.pass_unit(unit);
-            lane.passed = content;
-            lane.delivered |= frame.end_stream;
-            half.passing = Passing::AsCame;
-            return;
-        }
-        // It is one of ours after all.
-        half.carry.extend_from_slice(&bytes[unit]);
-        let raw = std::mem::take(&mut half.carry);
-        half.passing = match lane.swallows() || dead {
-            true => Passing::Not,
-            false => Passing::Held,
-        };
-        half.ahead -= i64::from(whole);
-        if half.passing == Passing::Not {
-            touch.lanes[from].ahead -= i64::from(whole);
-            return;
-        }
-        hold_data(&mut touch.lanes[from], held, content_of(&raw), whole);
-        if frame.end_stream {
-            touch.lanes[from].queue.push_back(Item::EndStream);
-        }
-        return;
-    }
-    match half.passing {
-        Passing::AsCame => {
-            half.pass_part(unit, frame.frame_end);
-            if frame.frame_end
-                && let Some(touch) = &mut slot.touch
-            {
-                touch.lanes[from].passed = content;
-                touch.lanes[from].delivered |= frame.end_stream;
-            }
-        }
-        Passing::Not => {
-            half.swallow(unit, frame.flow_controlled);
-            if let Some(touch) = &mut slot.touch {
-                touch.lanes[from].ahead -= i64::from(frame.flow_controlled);
-            }
-        }
-        Passing::Held | Passing::Careful => {
-            half.swallow(unit, frame.flow_controlled);
-            let touch = slot.touched();
-            if touch.is_dead() || touch.lanes[from].swallows() {
-                // Killed in the middle of the frame.
-                touch.lanes[from].ahead -= i64::from(frame.flow_controlled);
-                return;
-            }
-            let lane = &mut touch.lanes[from];
-            hold_data(lane, held, frame.chunk, frame.flow_controlled);
-            if frame.end_stream {
-                lane.queue.push_back(Item::EndStream);
-            }
-        }
-    }
-}
-
-/// `part`, as a part of `bytes`.
-fn within<'b>(bytes: &'b [u8], part: &[u8]) -> &'b [u8] {
-    let start = (part.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
-    // An empty one may lie anywhere.
-    let range = start..start.saturating_add(part.len());
-    bytes.get(range).unwrap_or_default()
-}
-
-/// The content of a whole DATA frame.
-fn content_of(raw: &[u8]) -> &[u8] {
-    let Some((header, payload)) = raw.split_first_chunk::<FRAME_HEADER_LEN>() else {
-        return &[];
-    };
-    let padded = FrameHeader::parse(*header).flags.contains(Flags::PADDED);
-    let content = match payload.split_first() {
-        // The deframer has checked that the padding fits.
-        Some((padding, rest)) if padded => {
-            rest.get(..rest.len().saturating_sub(usize::from(*padding)))
-        }
-        _ => Some(payload),
-    };
-    content.unwrap_or_default()
-}
-
-impl Lane {
-    /// Whether a header block has to wait.
-    fn holds_block(&self, end_stream: bool) -> bool {
-        !self.queue.is_empty()
-            || match self.gate {
-                Gate::Open => false,
-                Gate::Until(_) => end_stream,
-                Gate::Shut | Gate::Sink => true,
-            }
-    }
-}
-
 /// What of a receiver's credit its sender gets: not what it was given early, nor
 /// what waits in a queue. `ahead` is left as it is when the sender has it.
 fn credit(ahead: &mut i64, pending: u64, increment: u32) -> u32 {
@@ -667,84 +513,4 @@ fn announced(
     half.announced = Some(settings.clone());
     half.unacknowledged.push_back(settings);
     Ok(())
-}
-
-/// Whether the client may open `stream`.
-fn check_opening(from: Side, stream: StreamId, open: usize) -> Result<(), Offence> {
-    if stream.initiator() != Some(Side::Client) {
-        return Err(Offence::new(
-            from,
-            ErrorCode::PROTOCOL_ERROR,
-            stream,
-            "RFC 9113 section 5.1.1",
-            format!("opened stream {stream}, an even number"),
-        ));
-    }
-    if open >= MAX_OPEN_STREAMS {
-        return Err(Offence::new(
-            from,
-            ErrorCode::ENHANCE_YOUR_CALM,
-            stream,
-            "a bound of etcdtap",
-            format!("holds more than {MAX_OPEN_STREAMS} streams open"),
-        ));
-    }
-    Ok(())
-}
-
-/// A frame on a stream that is not open. Frames that cross a reset or an end
-/// are legal leftovers (RFC 9113, section 5.1, "closed"); on a stream that
-/// nobody has opened they are not ("idle").
-fn closed_or_idle(
-    from: Side,
-    stream: StreamId,
-    last_client_stream: StreamId,
-    frame: &str,
-) -> Result<(), Offence> {
-    // Pushed streams (even numbers) are not followed.
-    if stream.initiator() == Some(Side::Server) || stream <= last_client_stream {
-        return Ok(());
-    }
-    Err(Offence::new(
-        from,
-        ErrorCode::PROTOCOL_ERROR,
-        stream,
-        "RFC 9113 section 5.1",
-        format!("sent {frame} on stream {stream}, which nobody has opened"),
-    ))
-}
-
-fn after_end(from: Side, stream: StreamId, frame: &str) -> Offence {
-    Offence::new(
-        from,
-        ErrorCode::STREAM_CLOSED,
-        stream,
-        "RFC 9113 section 5.1",
-        format!("sent {frame} on stream {stream} after END_STREAM"),
-    )
-}
-
-fn overrun(from: Side, stream: StreamId, by: i64) -> Offence {
-    let place = if stream.is_connection() {
-        "the connection's window".to_owned()
-    } else {
-        format!("the window of stream {stream}")
-    };
-    Offence::new(
-        from,
-        ErrorCode::FLOW_CONTROL_ERROR,
-        stream,
-        "RFC 9113 section 6.9.1",
-        format!("sent {by} bytes more DATA than {place} allowed"),
-    )
-}
-
-fn overflow(from: Side, stream: StreamId, error: &crate::http2::Overflow) -> Offence {
-    Offence::new(
-        from,
-        ErrorCode::FLOW_CONTROL_ERROR,
-        stream,
-        "RFC 9113 section 6.9.1",
-        format!("sent a WINDOW_UPDATE on stream {stream} that {error}"),
-    )
 }

@@ -4,20 +4,25 @@
 //! | file | concern |
 //! |---|---|
 //! | `connection` | the whole: bytes in, bytes out, its end |
-//! | `follow` | one frame: what it changes, what of it passes |
+//! | `follow`, `content` | one frame: what it changes, what of it passes |
+//! | `offences` | what a peer may not do |
 //! | `interfere` | orders carried out, what was held let go, credit settled |
 //! | `half`, `stream` | what is kept of a direction, and of a stream |
 //! | `outbox` | what leaves in a direction |
 //! | `recode` | header blocks of our own making |
-//! | `keepalive` | PINGs that etcd would punish |
+//! | `keepalive`, `pings` | PINGs that etcd would punish; their round trips |
+//! | `held`, `stalls` | bytes that faults hold; time without a window |
+//! | `transmit`, `peers` | what leaves, and between whom |
 //! | `order`, `tap` | what the layer above may ask, and what it is shown |
 
 mod connection;
+mod content;
 mod follow;
 mod half;
 mod held;
 mod interfere;
 mod keepalive;
+mod offences;
 mod order;
 mod outbox;
 mod peers;
