@@ -56,6 +56,8 @@ class Client:
         self.buffer = bytearray()
         self.credit = 0
         self.window = 65535
+        # What the server lets every stream begin with.
+        self.initial = 65535
 
     def frames(self, until):
         """Reads until `until(kind, flags, stream, length)` holds; payloads of DATA are only counted."""
@@ -70,7 +72,7 @@ class Client:
                 payload = bytes(self.buffer[9:9 + length]) if kind != 0 else b""
                 del self.buffer[:9 + length]
                 if kind == 4 and not flags & 1:
-                    self.sock.sendall(frame(4, 1, 0))
+                    self.settings(payload)
                 elif kind == 6 and not flags & 1:
                     self.sock.sendall(frame(6, 1, 0, payload))
                 elif kind == 7:
@@ -92,8 +94,21 @@ class Client:
 
 
 
+def settings(self, payload):
+    """Takes SETTINGS over; how much more every open stream may send."""
+    before = self.initial
+    for at in range(0, len(payload), 6):
+        if int.from_bytes(payload[at:at + 2], "big") == 4:
+            self.initial = int.from_bytes(payload[at + 2:at + 6], "big")
+    self.sock.sendall(frame(4, 1, 0))
+    return self.initial - before
+
+
+Client.settings = settings
+
+
 def read_update(self):
-    """Reads up to the next WINDOW_UPDATE: (stream, increment)."""
+    """Reads up to the next credit: (stream, bytes); by SETTINGS it is for every stream (None)."""
     while True:
         while len(self.buffer) >= 9:
             length = int.from_bytes(self.buffer[:3], "big")
@@ -106,8 +121,8 @@ def read_update(self):
             if kind == 8:
                 return stream, int.from_bytes(payload, "big")
             if kind == 4 and not flags & 1:
-                self.sock.sendall(frame(4, 1, 0))
-            elif kind == 6 and not flags & 1:
+                return None, self.settings(payload)
+            if kind == 6 and not flags & 1:
                 self.sock.sendall(frame(6, 1, 0, payload))
         self.buffer += self.sock.recv(1 << 18)
 

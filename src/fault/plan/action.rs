@@ -1,8 +1,9 @@
 //! What is done to a call.
 //!
 //! The code of a reset is half of the experiment. `CANCEL` makes clientv3 halt a
-//! watch, and a unary call ends as CANCELLED. `INTERNAL_ERROR` is a handler that
-//! crashed: nobody retries by itself. `REFUSED_STREAM` says that the call was
+//! watch; of a unary call it takes CANCELLED for the end of one attempt, and sends
+//! it again, writes too. `INTERNAL_ERROR` is a handler that crashed: nobody retries
+//! by itself. `REFUSED_STREAM` says that the call was
 //! never processed, and grpc-go sends it again by itself. So it is honest only
 //! where etcd never had the request; elsewhere a Txn would run twice, which a
 //! plan gets only by asking for a `lying_server`.
