@@ -21,7 +21,7 @@ use clap_complete::Shell;
 
 pub use failure::Failure;
 
-use crate::net::io_reason;
+use crate::notation::io_reason;
 
 const ABOUT: &str = "\
 Stands between kube-apiserver and etcd, relays every byte as it came, and logs

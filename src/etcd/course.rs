@@ -5,14 +5,12 @@
 //! [`Course::step`], which looks at how things stand and says how far either
 //! direction may pass from now on.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::call::Ending;
+use super::pacing::{Paced, Spacing};
 use super::verdict::{
-    Close, Delays, FaultId, Hit, Loss, Pace, Portion, Refusal, RequestFate, ResponseFate, Sees,
-    Verdict,
+    Close, FaultId, Hit, Loss, Portion, Refusal, RequestFate, ResponseFate, Sees, Verdict,
 };
 use crate::grpc::{Code, PREFIX_LEN, percent_encode};
 use crate::http2::{Both, ErrorCode, Side};
@@ -61,13 +59,12 @@ enum Stage {
     Stopped,
 }
 
-/// What a step came to, besides orders.
+/// The client has been told an end that is not etcd's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// Nothing that anybody else need know.
-    None,
-    /// The client has been told the end, which is not etcd's.
-    Over(Ending, Option<Refusal>),
+pub(super) struct Told {
+    pub ending: Ending,
+    /// With which status, where it was told one.
+    pub status: Option<Refusal>,
 }
 
 /// Errands that a step asks for.
@@ -76,6 +73,15 @@ pub(super) enum Wanted {
     Nothing,
     /// Execute the request a second time.
     Double,
+}
+
+impl Told {
+    fn reset(code: ErrorCode) -> Told {
+        Told {
+            ending: Ending::InjectedReset { code },
+            status: None,
+        }
+    }
 }
 
 impl Course {
@@ -222,33 +228,33 @@ impl Course {
     }
 
     /// Looks at how things stand: orders what follows from it.
-    pub fn step(&mut self, orders: &mut Vec<Order>, now: Instant) -> (Outcome, Wanted) {
+    pub fn step(&mut self, orders: &mut Vec<Order>, now: Instant) -> (Option<Told>, Wanted) {
         if self.over {
-            return (Outcome::None, Wanted::Nothing);
+            return (None, Wanted::Nothing);
         }
         if self.verdict.lifted_at.is_some_and(|at| now >= at) {
             self.lift();
         }
         self.release(now);
         let mut wanted = Wanted::Nothing;
-        let outcome = self
+        let told = self
             .step_request(orders, &mut wanted, now)
-            .or_else(|| self.step_response(orders, &mut wanted, now));
-        if outcome.is_some() {
-            self.over = true;
-            if self.stage == Stage::Passed
-                && self.verdict.request == RequestFate::Duplicate(Sees::First)
-            {
-                // The first execution's answer was broken off: it counts all the same.
-                self.verdict.request = RequestFate::Pass;
-                wanted = Wanted::Double;
-            }
-        } else {
+            .or_else(|| self.step_response(orders, now));
+        self.over = told.is_some();
+        if !self.over {
             let (request, response) = (self.request_gate(), self.response_gate(now));
             self.set_gate(Side::Client, request, orders);
             self.set_gate(Side::Server, response, orders);
         }
-        (outcome.unwrap_or(Outcome::None), wanted)
+        // An answer that was broken off counts as well as one that ended.
+        if (self.over || self.ended.is_some())
+            && self.stage == Stage::Passed
+            && self.verdict.request == RequestFate::Duplicate(Sees::First)
+        {
+            self.verdict.request = RequestFate::Pass;
+            wanted = Wanted::Double;
+        }
+        (told, wanted)
     }
 
     /// When to step again, if that is not what was said last.
@@ -266,7 +272,7 @@ impl Course {
         orders: &mut Vec<Order>,
         wanted: &mut Wanted,
         now: Instant,
-    ) -> Option<Outcome> {
+    ) -> Option<Told> {
         match self.stage {
             // etcd has answered without it, and does not wait for the rest.
             Stage::Delayed(_) | Stage::Hung | Stage::Waiting(_) if self.ended.is_some() => {
@@ -305,13 +311,16 @@ impl Course {
                 let refusal = refusal.clone();
                 self.stop(orders);
                 orders.push(Order::Finish(Side::Server, trailers(&refusal)));
-                return Some(Outcome::Over(Ending::Injected, Some(refusal)));
+                return Some(Told {
+                    ending: Ending::Injected,
+                    status: Some(refusal),
+                });
             }
             RequestFate::Reset(code) => {
                 let code = *code;
                 self.stop(orders);
                 orders.push(Order::Reset(Side::Client, code));
-                return Some(Outcome::Over(Ending::InjectedReset { code }, None));
+                return Some(Told::reset(code));
             }
         }
         None
@@ -324,20 +333,10 @@ impl Course {
         orders.push(Order::Reset(Side::Server, ErrorCode::CANCEL));
     }
 
-    fn step_response(
-        &mut self,
-        orders: &mut Vec<Order>,
-        wanted: &mut Wanted,
-        now: Instant,
-    ) -> Option<Outcome> {
-        if self.ended.is_some() && self.verdict.request == RequestFate::Duplicate(Sees::First) {
-            self.verdict.request = RequestFate::Pass;
-            *wanted = Wanted::Double;
-        }
+    fn step_response(&mut self, orders: &mut Vec<Order>, now: Instant) -> Option<Told> {
         let began = self
             .head
             .is_some_and(|head| now >= head + self.verdict.response_delay);
-        let limit = self.spaced().min(self.paced());
         match &self.verdict.response {
             ResponseFate::Pass | ResponseFate::WithholdTrailers => None,
             ResponseFate::Lose(loss) => {
@@ -346,43 +345,38 @@ impl Course {
             }
             // What has passed by now has passed.
             _ if self.lifted => None,
-            ResponseFate::ResetAfterHead(code) if began => {
+            _ if !began => None,
+            ResponseFate::ResetAfterHead(code) => {
                 let code = *code;
-                self.set_gate(Side::Server, Gate::Until(0), orders);
-                Some(self.break_off(Finish::Reset(code), orders))
+                Some(self.break_off(0, Finish::Reset(code), Told::reset(code), orders))
             }
-            ResponseFate::ResetInMessage(code, _) if began => {
-                let (code, cut) = (*code, self.cut?);
-                if self.seen < cut || limit < cut {
-                    return None;
-                }
-                self.set_gate(Side::Server, Gate::Until(cut), orders);
-                Some(self.break_off(Finish::Reset(code), orders))
+            ResponseFate::ResetInMessage(code, _) => {
+                let (code, cut) = (*code, self.reached()?);
+                Some(self.break_off(cut, Finish::Reset(code), Told::reset(code), orders))
             }
-            ResponseFate::CutShort(_, close) if began => {
-                let (close, cut) = (*close, self.cut?);
-                if self.seen < cut || limit < cut {
-                    return None;
-                }
-                self.set_gate(Side::Server, Gate::Until(cut), orders);
+            ResponseFate::CutShort(_, close) => {
+                let (close, cut) = (*close, self.reached()?);
                 let ok = Refusal {
                     code: Code::OK,
                     message: "".into(),
                 };
-                let how = match close {
-                    Close::Trailers => trailers(&ok),
-                    Close::EndStream => Finish::EndStream,
+                let (how, status) = match close {
+                    Close::Trailers => (trailers(&ok), Some(ok)),
+                    Close::EndStream => (Finish::EndStream, None),
                 };
-                let told = (close == Close::Trailers).then_some(ok);
-                let Outcome::Over(ending, _) = self.break_off(how, orders) else {
-                    return None;
+                let told = Told {
+                    ending: Ending::Injected,
+                    status,
                 };
-                Some(Outcome::Over(ending, told))
+                Some(self.break_off(cut, how, told, orders))
             }
-            ResponseFate::ResetAfterHead(_)
-            | ResponseFate::ResetInMessage(..)
-            | ResponseFate::CutShort(..) => None,
         }
+    }
+
+    /// Where the response is to be cut, once so much of it has come and may pass.
+    fn reached(&self) -> Option<u64> {
+        let may = self.seen.min(self.spaced()).min(self.paced());
+        self.cut.filter(|cut| *cut <= may)
     }
 
     /// Lets what has waited long enough go.
@@ -400,7 +394,7 @@ impl Course {
     }
 
     /// The reply is swallowed; the client is told what the fault tells.
-    fn lose(&mut self, loss: Loss, orders: &mut Vec<Order>, now: Instant) -> Option<Outcome> {
+    fn lose(&mut self, loss: Loss, orders: &mut Vec<Order>, now: Instant) -> Option<Told> {
         let whole = self
             .ended
             .is_some_and(|at| now >= at + self.verdict.response_delay);
@@ -419,27 +413,27 @@ impl Course {
             Loss::Refuse(refusal) => {
                 self.set_gate(Side::Server, Gate::Sink, orders);
                 orders.push(Order::Finish(Side::Server, trailers(&refusal)));
-                Some(Outcome::Over(Ending::Injected, Some(refusal)))
+                Some(Told {
+                    ending: Ending::Injected,
+                    status: Some(refusal),
+                })
             }
         }
     }
 
-    fn reset(&mut self, code: ErrorCode, orders: &mut Vec<Order>) -> Outcome {
+    fn reset(&mut self, code: ErrorCode, orders: &mut Vec<Order>) -> Told {
         orders.push(Order::Reset(Side::Client, code));
         orders.push(Order::Reset(Side::Server, ErrorCode::CANCEL));
-        Outcome::Over(Ending::InjectedReset { code }, None)
+        Told::reset(code)
     }
 
-    /// Ends the response early. etcd, which may still be sending, is told that
-    /// nobody wants the rest.
-    fn break_off(&mut self, how: Finish, orders: &mut Vec<Order>) -> Outcome {
-        let ending = match how {
-            Finish::Reset(code) => Ending::InjectedReset { code },
-            Finish::Trailers(_) | Finish::EndStream => Ending::Injected,
-        };
+    /// Ends the response behind its first `passes` bytes. etcd, which may still be
+    /// sending, is told that nobody wants the rest.
+    fn break_off(&mut self, passes: u64, how: Finish, told: Told, orders: &mut Vec<Order>) -> Told {
+        self.set_gate(Side::Server, Gate::Until(passes), orders);
         orders.push(Order::Finish(Side::Server, how));
         orders.push(Order::Reset(Side::Server, ErrorCode::CANCEL));
-        Outcome::Over(ending, None)
+        told
     }
 
     fn set_gate(&mut self, side: Side, gate: Gate, orders: &mut Vec<Order>) {
@@ -536,86 +530,6 @@ impl Course {
             .flatten()
             .filter(|at| *at > now)
             .min()
-    }
-}
-
-/// Messages of one direction that wait for their time, in order.
-#[derive(Debug, Default)]
-struct Spacing {
-    /// When each may pass, and where it begins.
-    waiting: VecDeque<(Instant, u64)>,
-    /// The last one's time: none overtakes another.
-    last: Option<Instant>,
-}
-
-impl Spacing {
-    fn push(&mut self, start: u64, delays: &mut dyn Delays, now: Instant) {
-        let at = now + delays.next();
-        let at = self.last.map_or(at, |last| last.max(at));
-        self.last = Some(at);
-        if at > now || !self.waiting.is_empty() {
-            self.waiting.push_back((at, start));
-        }
-    }
-
-    fn release(&mut self, now: Instant) {
-        while self.waiting.front().is_some_and(|(at, _)| *at <= now) {
-            self.waiting.pop_front();
-        }
-    }
-
-    fn limit(&self) -> u64 {
-        self.waiting.front().map_or(u64::MAX, |(_, start)| *start)
-    }
-
-    fn next(&self) -> Option<Instant> {
-        self.waiting.front().map(|(at, _)| *at)
-    }
-}
-
-/// Content that passes in portions.
-#[derive(Debug)]
-struct Paced {
-    pace: Arc<dyn Pace>,
-    /// So far it may pass.
-    to: u64,
-    /// How much was reserved, and when it may pass.
-    next: Option<(u64, Instant)>,
-}
-
-impl Paced {
-    fn new(pace: Arc<dyn Pace>) -> Paced {
-        Paced {
-            pace,
-            to: 0,
-            next: None,
-        }
-    }
-
-    fn advance(&mut self, seen: u64, now: Instant) {
-        while self.to < seen {
-            let (portion, at) = *self.next.get_or_insert_with(|| {
-                let portion = self.pace.portion().max(1).min(seen - self.to);
-                (portion, self.pace.reserve(portion, now))
-            });
-            if at > now {
-                return;
-            }
-            self.to += portion;
-            self.next = None;
-        }
-    }
-
-    /// How far content may pass; all of it only once there is no more to come.
-    fn limit(&self, seen: u64, ended: bool) -> u64 {
-        match self.to < seen || !ended {
-            true => self.to,
-            false => u64::MAX,
-        }
-    }
-
-    fn next(&self, seen: u64) -> Option<Instant> {
-        self.next.filter(|_| self.to < seen).map(|(_, at)| at)
     }
 }
 

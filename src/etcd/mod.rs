@@ -7,6 +7,7 @@ mod event;
 mod message;
 mod method;
 mod open_call;
+mod pacing;
 mod plain_request;
 mod read;
 pub mod schema;

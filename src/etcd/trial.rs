@@ -6,13 +6,13 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::Instant;
 
 use super::call::{Ending, Request};
-use super::course::{Course, Outcome, Wanted};
+use super::course::{Course, Told, Wanted};
 use super::open_call::{Judged, Kind, OpenCall, Trial};
 use super::tracker::Tracker;
 use super::verdict::{Asked, Errand, FaultId, Judge, MOST_KEPT, Refreshed, Suspicion};
 use crate::grpc::PREFIX_LEN;
 use crate::http2::{Side, StreamId};
-use crate::relay::{HeaderField, Order};
+use crate::relay::{HeaderField, Order, Peers};
 
 /// A connection's judge, and what waits because of him.
 #[derive(Debug)]
@@ -108,6 +108,19 @@ impl Bench {
 }
 
 impl OpenCall {
+    /// What a judge is told of it.
+    fn asked<'a>(&'a self, peers: &'a Peers, request: &'a Request, bytes: u64) -> Asked<'a> {
+        Asked {
+            peers,
+            stream: self.id,
+            user_agent: self.user_agent.as_deref(),
+            method: self.method,
+            name: &self.name,
+            request,
+            request_bytes: bytes,
+        }
+    }
+
     /// Whether it is to be judged.
     pub fn is_suspect(&self) -> bool {
         matches!(self.trial.as_ref(), Some(Trial::Suspect { .. }))
@@ -139,16 +152,11 @@ impl Tracker {
         let Some(judge) = &mut self.bench.judge else {
             return;
         };
-        let asked = Asked {
-            peers: &self.peers,
-            stream: call.id,
-            user_agent: call.user_agent.as_deref(),
-            method: call.method,
-            name: &call.name,
-            request: &Request::Unread,
-            request_bytes: 0,
-        };
-        let suspicion = judge.suspects(&asked, now);
+        if end_stream {
+            // etcd has all of it already.
+            return;
+        }
+        let suspicion = judge.suspects(&call.asked(&self.peers, &Request::Unread, 0), now);
         if suspicion == Suspicion::None {
             return;
         }
@@ -160,10 +168,6 @@ impl Tracker {
                 faults: Vec::new(),
             })
         });
-        if end_stream {
-            // etcd has all of it already.
-            return;
-        }
         self.bench.trials += 1;
         call.trial = Some(Trial::Suspect {
             kept,
@@ -257,11 +261,10 @@ impl Tracker {
 
     /// The first message is whole, or there is none.
     pub(super) fn judge(&mut self, call: &mut OpenCall, orders: &mut Vec<Order>, now: Instant) {
-        let Some(trial) = call.trial.take() else {
-            return;
-        };
-        let Trial::Suspect { kept, request_end } = trial else {
-            call.trial = Some(trial);
+        let suspect = call
+            .trial
+            .take_if(|trial| matches!(trial, Trial::Suspect { .. }));
+        let Some(Trial::Suspect { kept, request_end }) = suspect else {
             return;
         };
         // Until it turns out to be one of ours.
@@ -283,15 +286,8 @@ impl Tracker {
             Kind::KeepAlive(waiting) => waiting.back().map_or(&Request::Unread, |last| &last.1),
             Kind::Plain => &call.request,
         };
-        let asked = Asked {
-            peers: &self.peers,
-            stream: call.id,
-            user_agent: call.user_agent.as_deref(),
-            method: call.method,
-            name: &call.name,
-            request,
-            request_bytes: request_end.saturating_sub(PREFIX_LEN as u64),
-        };
+        let bytes = request_end.saturating_sub(PREFIX_LEN as u64);
+        let asked = call.asked(&self.peers, request, bytes);
         let Some(verdict) = judge.judge(&asked, now) else {
             orders.push(Order::Careful(Side::Client, false));
             return;
@@ -314,7 +310,7 @@ impl Tracker {
             return;
         };
         let Judged { course, kept, .. } = &mut **judged;
-        let (outcome, wanted) = course.step(orders, now);
+        let (told, wanted) = course.step(orders, now);
         if wanted == Wanted::Double {
             match kept.take() {
                 Some(mut errand) if errand.message.len() <= MOST_KEPT => {
@@ -332,11 +328,11 @@ impl Tracker {
         if let Some(at) = course.poll_timer(now) {
             self.bench.timers.push(Reverse((at, call.id)));
         }
-        if let Outcome::Over(ending, refusal) = outcome {
-            (call.code, call.message) = match refusal {
-                Some(refusal) => {
-                    let message = Some(refusal.message).filter(|text| !text.is_empty());
-                    (Some(refusal.code), message)
+        if let Some(Told { ending, status }) = told {
+            (call.code, call.message) = match status {
+                Some(status) => {
+                    let message = Some(status.message).filter(|text| !text.is_empty());
+                    (Some(status.code), message)
                 }
                 None if ending == Ending::Injected => (call.code, call.message.take()),
                 None => (None, None),

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::notation::io_reason;
+
 /// Why a proxy could not start, in one sentence.
 #[derive(Debug)]
 pub enum BindError {
@@ -75,13 +77,3 @@ impl std::fmt::Display for BindError {
 }
 
 impl std::error::Error for BindError {}
-
-/// The operating system's reason without its number: `No such file or
-/// directory`, not `… (os error 2)`.
-pub(crate) fn io_reason(error: &io::Error) -> String {
-    let words = error.to_string();
-    match words.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => words,
-    }
-}

@@ -125,26 +125,25 @@ impl Core {
 
     /// The time of [`Session::poll_timeout`] has come.
     pub(super) fn handle_timeout(&mut self) {
-        let now = self.now;
-        self.guarded(Side::Client, 0, |session| session.handle_timeout(now));
-        self.take_own();
-        self.drain_events();
+        self.without_bytes(Session::handle_timeout);
     }
 
     /// The rules may have changed.
     pub(super) fn handle_change(&mut self) {
-        let now = self.now;
-        self.guarded(Side::Client, 0, |session| session.handle_change(now));
-        self.take_own();
-        self.drain_events();
+        self.without_bytes(Session::handle_change);
     }
 
     /// A request was executed a second time.
     pub(super) fn handle_errand(&mut self, report: &Report) {
-        let now = self.now;
-        self.guarded(Side::Client, 0, |session| {
+        self.without_bytes(|session, now| {
             session.handle_errand(report.stream, &report.faults, &report.outcome, now);
         });
+    }
+
+    /// Something other than bytes happened: what comes of it leaves by itself.
+    fn without_bytes(&mut self, handle: impl FnOnce(&mut Session, Instant)) {
+        let now = self.now;
+        self.guarded(Side::Client, 0, |session| handle(session, now));
         self.take_own();
         self.drain_events();
     }
@@ -173,9 +172,8 @@ impl Core {
     }
 
     /// Runs `handle`, which is given `input` bytes of `by`; whether that went
-    /// well. A panic in it costs the
-    /// connection its reading, and neither its bytes nor its neighbours'
-    /// thread.
+    /// well. A panic in it costs the connection its reading, and neither its bytes
+    /// nor its neighbours' thread.
     fn guarded(&mut self, by: Side, input: usize, handle: impl FnOnce(&mut Session)) -> bool {
         let session = &mut self.session;
         // Nothing of a session that failed is looked at again.

@@ -35,7 +35,6 @@ mod workers;
 pub use alarm::Alarm;
 pub use config::{ClientAuth, KeyPair, ListenerTls, ProxyConfig, Route, UpstreamTls};
 pub use error::BindError;
-pub(crate) use error::io_reason;
 pub use pki::Pki;
 pub use proxy::{Proxy, Served};
 pub use shutdown::{Phase, Shutdown};

@@ -52,8 +52,6 @@ pub(super) struct Pump<C, S> {
     /// Called once, at the first byte that the upstream sends.
     on_upstream_spoke: Option<Box<dyn FnOnce() + Send>>,
     lane: Arc<Lane>,
-    /// How often the rules had changed when they were looked at last.
-    rules: u64,
     /// Where second executions report; there are none until the first.
     doubles: Option<Doubles>,
 }
@@ -104,7 +102,6 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             core,
             timer: None,
             on_upstream_spoke: Some(on_upstream_spoke),
-            rules: lane.rules_changed.rung(),
             lane,
             doubles: None,
         }
@@ -119,8 +116,11 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             let mut rung = pin!(alarm.next());
             let mut heard = None;
             poll_fn(|cx| {
+                // As below; what rang before the first look changes nothing yet.
                 while heard != Some(alarm.rung()) {
                     heard = Some(alarm.rung());
+                    self.core.now = Instant::now();
+                    self.core.handle_change();
                     rung.set(alarm.next());
                     let _ = rung.as_mut().poll(cx);
                 }
@@ -143,11 +143,6 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             return Poll::Ready(End::Shutdown(phase));
         }
         self.core.now = Instant::now();
-        let rules = self.lane.rules_changed.rung();
-        if self.rules != rules {
-            self.rules = rules;
-            self.core.handle_change();
-        }
         self.take_doubles(cx);
         let (up, down) = match self.carry(cx) {
             Ok(turns) => turns,

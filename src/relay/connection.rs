@@ -202,7 +202,6 @@ impl<T: Tap> Connection<T> {
         if self.interposed {
             self.tear_down(&offence);
             self.stop(offence, now);
-            self.phase = Phase::Closed;
         } else {
             let half = &mut self.halves[by];
             half.out.pass_carried(&mut half.carry);

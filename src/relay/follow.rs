@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::connection::{Connection, acknowledged};
 use super::content::{DataFrame, pass_data, passing, within};
 use super::half::{Goaway, Half, MOST_UNACKNOWLEDGED, Passing};
-use super::interfere::{Hands, apply_gates};
+use super::interfere::apply_gates;
 use super::keepalive::PingFate;
 use super::offences::{after_end, check_opening, closed_or_idle, overflow, overrun};
 use super::order::{Gate, HeaderField};
@@ -44,7 +44,6 @@ impl<T: Tap> Connection<T> {
             interposed,
             keepalive,
             held,
-            dirty,
             orders,
             ..
         } = self;
@@ -83,8 +82,7 @@ impl<T: Tap> Connection<T> {
                     closed_or_idle(from, stream, *last_client_stream, "DATA")?;
                     if framed {
                         if frame_start || half.passing == Passing::Careful {
-                            // A pushed stream is nobody's that we follow.
-                            let over = *interposed && stream.initiator() == Some(Side::Client);
+                            let over = is_gone(*interposed, stream);
                             half.passing = match over {
                                 true => Passing::Not,
                                 false => Passing::AsCame,
@@ -152,20 +150,7 @@ impl<T: Tap> Connection<T> {
                     }
                 }
                 if slot.touch.is_some() || !orders.is_empty() || end_stream {
-                    let mut hands = Hands {
-                        tap,
-                        half,
-                        peer,
-                        interposed,
-                        held,
-                        dirty,
-                        from,
-                        now,
-                    };
-                    if hands.finish_frame(stream, slot, orders) {
-                        let slot = streams.remove(&stream);
-                        hands.over(slot, StreamEnd::Complete);
-                    }
+                    self.finish_frame(from, stream, now);
                 }
             }
             Piece::HeaderBlock {
@@ -208,7 +193,7 @@ impl<T: Tap> Connection<T> {
                     streams.insert(stream, Slot::new(tap.opened(stream, framed, now)));
                 }
                 let Some(slot) = streams.get_mut(&stream) else {
-                    let over = *interposed && stream.initiator() == Some(Side::Client);
+                    let over = is_gone(*interposed, stream);
                     let summary = half
                         .decoder
                         .decode(block, |field| {
@@ -279,20 +264,7 @@ impl<T: Tap> Connection<T> {
                     }
                 }
                 if slot.touch.is_some() || !orders.is_empty() || end_stream {
-                    let mut hands = Hands {
-                        tap,
-                        half,
-                        peer,
-                        interposed,
-                        held,
-                        dirty,
-                        from,
-                        now,
-                    };
-                    if hands.finish_frame(stream, slot, orders) {
-                        let slot = streams.remove(&stream);
-                        hands.over(slot, StreamEnd::Complete);
-                    }
+                    self.finish_frame(from, stream, now);
                 }
             }
             Piece::RstStream { stream, code } => {
@@ -300,11 +272,7 @@ impl<T: Tap> Connection<T> {
                 half.resets.last = Some(code);
                 let Some(slot) = streams.get_mut(&stream) else {
                     closed_or_idle(from, stream, *last_client_stream, "RST_STREAM")?;
-                    if framed && *interposed {
-                        half.swallow(unit, 0);
-                    } else if framed {
-                        half.pass_unit(unit);
-                    }
+                    half.pass_unless(is_gone(*interposed, stream), unit);
                     return Ok(true);
                 };
                 if framed && slot.touch.as_ref().is_some_and(|touch| touch.dead[from]) {
@@ -323,12 +291,9 @@ impl<T: Tap> Connection<T> {
                     held.remove(back.uncounted());
                     return Ok(true);
                 }
-                if framed && slot.is_over_for(from.peer()) {
-                    half.swallow(unit, 0);
-                    *interposed = true;
-                } else if framed {
-                    half.pass_unit(unit);
-                }
+                let over = slot.is_over_for(from.peer());
+                *interposed |= framed && over;
+                half.pass_unless(over, unit);
                 if let Some(touch) = &mut slot.touch {
                     // An answer that was to be touched must not slip by now.
                     *interposed |= touch.lanes.server.gate != Gate::Open;
@@ -420,11 +385,7 @@ impl<T: Tap> Connection<T> {
                 }
                 let Some(slot) = streams.get_mut(&stream) else {
                     closed_or_idle(from, stream, *last_client_stream, "WINDOW_UPDATE")?;
-                    if framed && *interposed {
-                        half.swallow(unit, 0);
-                    } else if framed {
-                        half.pass_unit(unit);
-                    }
+                    half.pass_unless(is_gone(*interposed, stream), unit);
                     return Ok(true);
                 };
                 let given = match &mut slot.touch {
@@ -461,6 +422,12 @@ impl<T: Tap> Connection<T> {
         }
         Ok(true)
     }
+}
+
+/// Whether what still comes on a stream that is not followed is swallowed. A
+/// pushed stream is nobody's that we follow.
+fn is_gone(interposed: bool, stream: StreamId) -> bool {
+    interposed && stream.initiator() == Some(Side::Client)
 }
 
 /// What of a receiver's credit its sender gets: not what it was given early, nor

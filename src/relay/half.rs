@@ -201,6 +201,14 @@ impl Half {
         }
     }
 
+    /// The same, unless it is `over` with its stream: then it is swallowed.
+    pub fn pass_unless(&mut self, over: bool, unit: Range<usize>) {
+        match over && self.framed {
+            true => self.swallow(unit, 0),
+            false => self.pass_if_framed(unit),
+        }
+    }
+
     /// A part of a DATA frame passes as it came.
     pub fn pass_part(&mut self, unit: Range<usize>, frame_end: bool) {
         self.pass_unit(unit);

@@ -375,11 +375,20 @@ impl<T: Tap> Connection<T> {
         let Some(slot) = self.streams.get_mut(&stream) else {
             return;
         };
-        let (half, peer) = split(&mut self.halves, Side::Client);
         ask(&mut self.tap, &mut slot.state, &mut self.orders);
         if !self.orders.is_empty() {
             apply_gates(&mut self.orders, slot, &mut self.held);
         }
+        self.finish_frame(Side::Client, stream, now);
+    }
+
+    /// A frame of the stream has been dealt with, `from`'s if it was one: carries
+    /// out what is left of its orders, and ends the stream if it is over.
+    pub(super) fn finish_frame(&mut self, from: Side, stream: StreamId, now: Instant) {
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        let (half, peer) = split(&mut self.halves, from);
         let mut hands = Hands {
             tap: &mut self.tap,
             half,
@@ -387,7 +396,7 @@ impl<T: Tap> Connection<T> {
             interposed: &mut self.interposed,
             held: &mut self.held,
             dirty: &mut self.dirty,
-            from: Side::Client,
+            from,
             now,
         };
         if hands.finish_frame(stream, slot, &mut self.orders) {

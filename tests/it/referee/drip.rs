@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use etcdtap::etcd::verdict::{Asked, Delays, FaultId, Hit, Judge, Refreshed, Suspicion, Verdict};
+use etcdtap::etcd::verdict::{Delays, Judge, Verdict};
 
 use super::call::Kind;
 use super::client::Call;
 use super::endpoint::Taste;
+use super::saying::Saying;
 use super::server::Manner;
 use super::violation::Rule;
 use super::wire::{Core, Dripper, Straight, Wire};
@@ -72,10 +73,6 @@ fn a_naive_dripper_kills_the_connection() {
     assert_eq!(released, 4, "as the experiment saw it");
 }
 
-/// Delays every message of every response.
-#[derive(Debug)]
-struct Dripping;
-
 #[derive(Debug)]
 struct Always(Duration);
 
@@ -85,45 +82,20 @@ impl Delays for Always {
     }
 }
 
-impl Judge for Dripping {
-    fn refresh(&mut self, _: Instant) -> Refreshed {
-        Refreshed {
-            armed: true,
-            changed: false,
-            keeps: false,
-        }
-    }
-
-    fn suspects(&mut self, _: &Asked<'_>, _: Instant) -> Suspicion {
-        Suspicion::Judge
-    }
-
-    fn judge(&mut self, _: &Asked<'_>, _: Instant) -> Option<Box<Verdict>> {
-        Some(Box::new(Verdict {
-            hits: vec![Hit {
-                fault: FaultId(1),
-                name: "drip".into(),
-                did: "each message delayed by 150 ms".into(),
-            }],
+/// Delays every message of every response.
+fn dripping() -> Box<dyn Judge> {
+    Saying::of(|_| {
+        Some(Verdict {
             response_messages: Some(Box::new(Always(GAP))),
             ..Verdict::default()
-        }))
-    }
-
-    fn is_lifted(&self, _: FaultId) -> bool {
-        false
-    }
-
-    fn gave_up(&mut self, _: FaultId, why: &str) {
-        panic!("the core gave up: {why}");
-    }
+        })
+    })
 }
 
 /// The first test that the interposing core has to pass.
 #[test]
-
 fn the_core_drips_and_nobody_is_killed() {
-    let mut world = run(|now| Core::judged(Some(Box::new(Dripping)), now));
+    let mut world = run(|now| Core::judged(Some(dripping()), now));
     if let Err(failure) = world.run() {
         panic!("{failure}");
     }

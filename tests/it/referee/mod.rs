@@ -29,6 +29,7 @@ mod random;
 mod receive;
 mod rest;
 mod said;
+mod saying;
 mod send;
 mod server;
 mod stand_in;

@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use etcdtap::etcd::verdict::{Asked, Delays, FaultId, Hit, Judge, Refreshed, Suspicion, Verdict};
+use etcdtap::etcd::verdict::{Delays, Judge, Verdict};
 use etcdtap::http2::{Both, Side};
 
 use super::judge::{Abilities, Complaints, Docket, RandomJudge};
 use super::overhear::Bystander;
 use super::random::Random;
 use super::said::Said;
+use super::saying::Saying;
 use super::wire::{Core, Straight, Wire};
 use crate::pcap::{self, Connection};
 
@@ -111,10 +112,6 @@ fn real_peers_keep_the_rules() {
     assert!(frames > 50_000, "{frames}");
 }
 
-/// Delays responses and their messages as chance has it.
-#[derive(Debug)]
-struct Slow(u64);
-
 #[derive(Debug)]
 struct Little(Random);
 
@@ -124,44 +121,18 @@ impl Delays for Little {
     }
 }
 
-impl Judge for Slow {
-    fn refresh(&mut self, _: Instant) -> Refreshed {
-        Refreshed {
-            armed: true,
-            changed: false,
-            keeps: false,
-        }
-    }
-
-    fn suspects(&mut self, _: &Asked<'_>, _: Instant) -> Suspicion {
-        Suspicion::Judge
-    }
-
-    fn judge(&mut self, call: &Asked<'_>, _: Instant) -> Option<Box<Verdict>> {
-        let mut random = Random::new(self.0 ^ u64::from(call.stream.number()) << 32);
+/// Delays responses and their messages as chance has it.
+fn slow(seed: u64) -> Box<dyn Judge> {
+    Saying::of(move |call| {
+        let mut random = Random::new(seed ^ u64::from(call.stream.number()) << 32);
         let delay = Duration::from_millis(random.below(100) as u64);
         let messages = random.chance(50);
-        random.chance(50).then(|| {
-            Box::new(Verdict {
-                hits: vec![Hit {
-                    fault: FaultId(1),
-                    name: "slow".into(),
-                    did: "response delayed".into(),
-                }],
-                response_delay: delay,
-                response_messages: messages.then(|| Box::new(Little(random)) as Box<dyn Delays>),
-                ..Verdict::default()
-            })
+        random.chance(50).then(|| Verdict {
+            response_delay: delay,
+            response_messages: messages.then(|| Box::new(Little(random)) as Box<dyn Delays>),
+            ..Verdict::default()
         })
-    }
-
-    fn is_lifted(&self, _: FaultId) -> bool {
-        false
-    }
-
-    fn gave_up(&mut self, _: FaultId, why: &str) {
-        panic!("the core gave up: {why}");
-    }
+    })
 }
 
 /// What leaves a core that delays responses is legal, and says the same.
@@ -170,8 +141,8 @@ fn delayed_responses_of_real_peers_are_the_same_responses() {
     for (n, connection) in captures().enumerate() {
         let mut plain = Replay::new(|_| Straight);
         plain.run(connection);
-        let judge = Slow(n as u64);
-        let mut slow = Replay::new(|now| Core::judged(Some(Box::new(judge)), now));
+        let judge = slow(n as u64);
+        let mut slow = Replay::new(|now| Core::judged(Some(judge), now));
         slow.ends.client.echoes = 2;
         slow.run(connection);
         for side in [Side::Client, Side::Server] {

@@ -670,3 +670,16 @@ fn a_call_that_etcd_answered_early_is_not_judged() {
     );
     assert_eq!(stand.server_got()[1..], ["DATA 1 6", "DATA 1 8 END"]);
 }
+
+#[test]
+fn frames_of_pushed_streams_pass() {
+    let mut stand = puts(|| request(RequestFate::Refuse(refusal())));
+    stand.ask(1, PUT);
+    stand.client_got();
+    stand.server_got();
+    stand.frames(Side::Server, |out| {
+        frame_encoder::rst_stream(out, id(2), ErrorCode::CANCEL);
+        frame_encoder::window_update(out, id(2), 5);
+    });
+    assert_eq!(stand.client_got(), ["RST 2 CANCEL", "CREDIT 2 5"]);
+}
