@@ -11,7 +11,7 @@ use super::tracker::{Stream, Tracker};
 use super::verdict::{Errand, FaultId, Judge};
 use crate::http1;
 use crate::http2::{Both, ErrorCode, Offence, Opening, Side, StreamId, sniff};
-use crate::relay::{self, EndOfBytes, HoldBudget, Peers, Transmit};
+use crate::relay::{self, EndOfBytes, HoldAccount, HoldBudget, Peers, Transmit};
 
 /// What the core of every connection shares.
 #[derive(Debug, Clone)]
@@ -440,9 +440,9 @@ impl Session {
         }
         if let Protocol::Undecided { .. } = self.protocol {
             let (peers, options) = (Arc::clone(&self.peers), Arc::clone(&self.options));
-            let budget = options.hold.clone();
-            let tracker = Tracker::new(peers, options, self.judge.take());
-            let connection = relay::Connection::new(tracker, budget);
+            let held = HoldAccount::new(options.hold.clone());
+            let tracker = Tracker::new(peers, options, self.judge.take(), held.clone());
+            let connection = relay::Connection::new(tracker, held);
             self.protocol = Protocol::Http2(Box::new(connection));
         }
         if !began.is_empty() {

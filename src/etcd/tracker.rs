@@ -18,7 +18,7 @@ use super::verdict::Judge;
 use super::watch_stream::Origin;
 use crate::grpc::{Code, Part, percent_decode};
 use crate::http2::{Offence, Side, StreamId};
-use crate::relay::{Data, HeaderField, Order, Peers, StreamEnd, Tap};
+use crate::relay::{Data, HeaderField, HoldAccount, Order, Peers, StreamEnd, Tap};
 
 /// Turns the streams of a connection into calls and watch notes.
 #[derive(Debug)]
@@ -80,6 +80,7 @@ impl Tracker {
         peers: Arc<Peers>,
         options: Arc<SessionOptions>,
         judge: Option<Box<dyn Judge>>,
+        held: HoldAccount,
     ) -> Tracker {
         Tracker {
             peers,
@@ -88,7 +89,7 @@ impl Tracker {
             user_agent: None,
             head: Head::default(),
             spare: None,
-            bench: Bench::new(judge),
+            bench: Bench::new(judge, held),
         }
     }
 

@@ -12,7 +12,7 @@ use super::tracker::Tracker;
 use super::verdict::{Asked, Errand, FaultId, Judge, MOST_KEPT, Refreshed, Suspicion};
 use crate::grpc::PREFIX_LEN;
 use crate::http2::{Side, StreamId};
-use crate::relay::{HeaderField, Order, Peers};
+use crate::relay::{HeaderField, Hold, HoldAccount, Order, Peers};
 
 /// A connection's judge, and what waits because of him.
 #[derive(Debug)]
@@ -23,13 +23,16 @@ pub(super) struct Bench {
     /// does no harm.
     timers: BinaryHeap<Reverse<(Instant, StreamId)>>,
     pub errands: VecDeque<Errand>,
+    /// What the connection holds.
+    held: HoldAccount,
     /// Open calls that are suspected, or were judged.
     pub trials: usize,
 }
 
 impl Bench {
-    pub fn new(judge: Option<Box<dyn Judge>>) -> Bench {
+    pub fn new(judge: Option<Box<dyn Judge>>, held: HoldAccount) -> Bench {
         Bench {
+            held,
             judge,
             refreshed: Refreshed::default(),
             timers: BinaryHeap::new(),
@@ -133,9 +136,47 @@ pub(super) fn keep_body(call: &mut OpenCall, from: Side, body: &[u8]) {
         kept: Some(kept), ..
     }) = call.trial.as_mut()
         && from == Side::Client
-        && kept.message.len() <= MOST_KEPT
     {
-        kept.message.extend_from_slice(body);
+        kept.keep(body);
+    }
+}
+
+impl Errand {
+    /// What a request with these fields is asked again with.
+    fn new(stream: StreamId, fields: Vec<HeaderField>, held: &HoldAccount) -> Errand {
+        let size = fields.iter().map(|f| f.name.len() + f.value.len()).sum::<usize>();
+        let mut errand = Errand {
+            stream,
+            fields,
+            message: Vec::new(),
+            faults: Vec::new(),
+            hold: Hold::new(held),
+            broken: None,
+        };
+        if !errand.hold.grow(size as u64) {
+            errand.give_up("more was held than may be: executed once");
+        }
+        errand
+    }
+
+    /// Keeps more of the message.
+    fn keep(&mut self, part: &[u8]) {
+        if self.broken.is_some() {
+        } else if self.message.len() + part.len() > MOST_KEPT + PREFIX_LEN {
+            self.give_up("the request is too large to be kept: executed once");
+        } else if self.hold.grow(part.len() as u64) {
+            self.message.extend_from_slice(part);
+        } else {
+            self.give_up("more was held than may be: executed once");
+        }
+    }
+
+    /// It cannot be done: nothing is kept for it any more.
+    fn give_up(&mut self, why: &'static str) {
+        self.broken = Some(why);
+        self.message = Vec::new();
+        self.fields = Vec::new();
+        self.hold.give_back();
     }
 }
 
@@ -160,14 +201,8 @@ impl Tracker {
         if suspicion == Suspicion::None {
             return;
         }
-        let kept = (suspicion == Suspicion::JudgeAndKeep).then(|| {
-            Box::new(Errand {
-                stream: call.id,
-                fields,
-                message: Vec::new(),
-                faults: Vec::new(),
-            })
-        });
+        let kept = (suspicion == Suspicion::JudgeAndKeep)
+            .then(|| Box::new(Errand::new(call.id, fields, &self.bench.held)));
         self.bench.trials += 1;
         call.trial = Some(Trial::Suspect {
             kept,
@@ -190,8 +225,8 @@ impl Tracker {
             Some(Trial::Suspect { kept, request_end }) if from == Side::Client => {
                 *request_end = at + u64::from(length);
                 if let Some(kept) = kept {
-                    kept.message.push(u8::from(compressed));
-                    kept.message.extend(length.to_be_bytes());
+                    kept.keep(&[u8::from(compressed)]);
+                    kept.keep(&length.to_be_bytes());
                 }
             }
             Some(Trial::Judged(judged)) => judged.course.message(from, start, length, now),
@@ -313,13 +348,14 @@ impl Tracker {
         let (told, wanted) = course.step(orders, now);
         if wanted == Wanted::Double {
             match kept.take() {
-                Some(mut errand) if errand.message.len() <= MOST_KEPT => {
+                Some(mut errand) if errand.broken.is_none() => {
                     errand.faults.extend(course.faults());
                     self.bench.errands.push_back(*errand);
                 }
-                _ => {
-                    self.bench
-                        .gave_up(course, "the request is too large to be kept: executed once");
+                broken => {
+                    let why = broken.and_then(|errand| errand.broken);
+                    let why = why.unwrap_or("the request was not kept: executed once");
+                    self.bench.gave_up(course, why);
                     course.doubled();
                     course.step(orders, now);
                 }

@@ -11,7 +11,7 @@ use super::call::Request;
 use super::method::{Method, MethodName};
 use crate::grpc::Code;
 use crate::http2::{ErrorCode, StreamId};
-use crate::relay::{HeaderField, Peers};
+use crate::relay::{HeaderField, Hold, Peers};
 
 /// Gives every connection its judge.
 pub trait Judges: fmt::Debug + Send + Sync {
@@ -106,7 +106,7 @@ pub struct Hit {
 }
 
 /// A request that is to be executed a second time, over a connection of our own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Errand {
     /// The stream of the client's own request; what the answer is told under.
     pub stream: StreamId,
@@ -116,6 +116,10 @@ pub struct Errand {
     pub message: Vec<u8>,
     /// The faults that asked for it.
     pub faults: Vec<FaultId>,
+    /// What it keeps counts as held until this is dropped or given back.
+    pub hold: Hold,
+    /// It could not be kept whole: what it has is of no use, and why.
+    pub(super) broken: Option<&'static str>,
 }
 
 /// The largest message that is kept for a second execution: etcd's own limit is

@@ -7,6 +7,7 @@
 mod chance;
 mod compose;
 mod fitting;
+mod glance;
 mod judge;
 mod rate;
 mod refused;

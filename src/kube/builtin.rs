@@ -28,6 +28,13 @@ pub(super) struct Builtin {
     pub internal: bool,
 }
 
+impl Builtin {
+    /// The first segment of the path where its objects are stored.
+    pub fn first_segment(&self) -> &'static str {
+        self.stored_at.split('/').next().unwrap_or(self.stored_at)
+    }
+}
+
 const fn row(
     stored_at: &'static str,
     resource: &'static str,

@@ -26,3 +26,10 @@ pub fn built_in() -> impl Iterator<Item = BuiltIn> {
         internal: row.internal,
     })
 }
+
+/// The first segments below the prefix where the API server keeps this built-in
+/// resource.
+pub fn stored_below(resource: &str) -> impl Iterator<Item = &'static str> {
+    let rows = builtin::all().filter(move |row| row.resource == resource);
+    rows.map(builtin::Builtin::first_segment)
+}

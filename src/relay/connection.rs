@@ -7,7 +7,7 @@ use std::time::Instant;
 use rustc_hash::FxHashMap;
 
 use super::half::{Goaway, Half, Resets};
-use super::held::{Held, HoldBudget};
+use super::held::HoldAccount;
 use super::keepalive::Keepalive;
 use super::order::{Gate, Order};
 use super::pings::RoundTrips;
@@ -46,7 +46,7 @@ pub struct Connection<T: Tap> {
     /// Something was held, dropped, added or changed.
     pub(super) interposed: bool,
     pub(super) keepalive: Keepalive,
-    pub(super) held: Held,
+    pub(super) held: HoldAccount,
     /// Streams whose senders may be due credit.
     pub(super) dirty: Vec<StreamId>,
     /// Room for the orders of one frame.
@@ -80,9 +80,9 @@ pub struct SideReport {
 }
 
 impl<T: Tap> Connection<T> {
-    /// A connection of which nothing has been seen yet. What it holds counts
-    /// against `budget`.
-    pub fn new(tap: T, budget: HoldBudget) -> Connection<T> {
+    /// A connection of which nothing has been seen yet. What it holds stands in
+    /// `held`.
+    pub fn new(tap: T, held: HoldAccount) -> Connection<T> {
         Connection {
             tap,
             halves: Both {
@@ -97,7 +97,7 @@ impl<T: Tap> Connection<T> {
             watchful: false,
             interposed: false,
             keepalive: Keepalive::default(),
-            held: Held::new(budget),
+            held,
             dirty: Vec::new(),
             orders: Vec::new(),
         }

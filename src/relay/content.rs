@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::half::{Half, Passing};
-use super::held::Held;
+use super::held::HoldAccount;
 use super::interfere::hold_data;
 use super::order::Gate;
 use super::stream::{Item, Lane, Slot};
@@ -49,7 +49,7 @@ pub(super) fn pass_data<S>(
     from: Side,
     slot: &mut Slot<S>,
     half: &mut Half,
-    held: &mut Held,
+    held: &HoldAccount,
     bytes: &[u8],
     unit: Range<usize>,
     frame: DataFrame<'_>,

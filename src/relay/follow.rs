@@ -251,7 +251,7 @@ impl<T: Tap> Connection<T> {
                                 *interposed = true;
                                 passed = false;
                                 frame.priority = None;
-                                lane.queue.push_back(Item::Fields(fields, frame));
+                                lane.hold_fields(fields, frame, held);
                             } else {
                                 half.pass_block(unit, stream, &fields, frame);
                                 lane.head_given = true;

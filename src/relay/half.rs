@@ -187,7 +187,9 @@ impl Half {
     }
 
     /// The frame or block that the input has reached the end of passes as it
-    /// came.
+    /// came. Not inlined: it is called from everywhere, and its code should be
+    /// fetched once.
+    #[inline(never)]
     pub fn pass_unit(&mut self, unit: Range<usize>) {
         self.at = unit.end;
         self.out.pass_carried(&mut self.carry);

@@ -39,40 +39,115 @@ impl HoldBudget {
     }
 }
 
-/// What one connection holds.
+/// What one connection holds; clones are the same account.
+#[derive(Debug, Clone, Default)]
+pub struct HoldAccount(Arc<Account>);
+
 #[derive(Debug, Default)]
-pub(super) struct Held {
+struct Account {
     budget: HoldBudget,
-    bytes: u64,
+    bytes: AtomicU64,
 }
 
-impl Held {
-    pub fn new(budget: HoldBudget) -> Held {
-        Held { budget, bytes: 0 }
+impl HoldAccount {
+    /// An account with nothing in it, which draws on `budget`.
+    pub fn new(budget: HoldBudget) -> HoldAccount {
+        let bytes = AtomicU64::new(0);
+        HoldAccount(Arc::new(Account { budget, bytes }))
     }
 
     /// So many bytes more are held.
-    pub fn add(&mut self, bytes: u64) {
-        self.bytes += bytes;
-        self.budget.all.fetch_add(bytes, Ordering::Relaxed);
+    pub(super) fn add(&self, bytes: u64) {
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.0.budget.all.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// So many bytes are not held any more.
-    pub fn remove(&mut self, bytes: u64) {
-        let bytes = bytes.min(self.bytes);
-        self.bytes -= bytes;
-        self.budget.all.fetch_sub(bytes, Ordering::Relaxed);
+    pub(super) fn remove(&self, bytes: u64) {
+        let bytes = bytes.min(self.0.bytes.load(Ordering::Relaxed));
+        self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.0.budget.all.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Whether something has to be let go.
-    pub fn is_too_much(&self) -> bool {
-        self.bytes > self.budget.per_connection
-            || self.bytes > 0 && self.budget.held() > self.budget.in_all
+    pub(super) fn is_too_much(&self) -> bool {
+        self.would_be_too_much(0)
+    }
+
+    fn would_be_too_much(&self, more: u64) -> bool {
+        let bytes = self.0.bytes.load(Ordering::Relaxed) + more;
+        let budget = &self.0.budget;
+        bytes > budget.per_connection || bytes > 0 && budget.held() + more > budget.in_all
     }
 }
 
-impl Drop for Held {
+impl Drop for Account {
     fn drop(&mut self) {
-        self.remove(self.bytes);
+        let left = *self.bytes.get_mut();
+        self.budget.all.fetch_sub(left, Ordering::Relaxed);
+    }
+}
+
+/// Bytes that are held outside of the relay. They are given back when this is
+/// dropped.
+#[derive(Debug)]
+pub struct Hold {
+    account: HoldAccount,
+    bytes: u64,
+}
+
+impl Hold {
+    /// Nothing yet.
+    pub fn new(account: &HoldAccount) -> Hold {
+        let account = account.clone();
+        Hold { account, bytes: 0 }
+    }
+
+    /// Takes room for so many bytes more; whether there is any.
+    #[must_use]
+    pub fn grow(&mut self, bytes: u64) -> bool {
+        let fits = !self.account.would_be_too_much(bytes);
+        if fits {
+            self.account.add(bytes);
+            self.bytes += bytes;
+        }
+        fits
+    }
+
+    /// Gives back all that it took.
+    pub fn give_back(&mut self) {
+        self.account.remove(std::mem::take(&mut self.bytes));
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_takes_what_there_is_and_gives_it_back() {
+        let budget = HoldBudget::new(100, 150);
+        let (one, other) = (
+            HoldAccount::new(budget.clone()),
+            HoldAccount::new(budget.clone()),
+        );
+        let mut first = Hold::new(&one);
+        assert!(first.grow(60));
+        assert!(!first.grow(50), "of one connection");
+        assert!(first.grow(40));
+        let mut second = Hold::new(&other);
+        assert!(!second.grow(51), "in all");
+        assert!(second.grow(50));
+        assert_eq!(budget.held(), 150);
+        drop(first);
+        assert!(second.grow(50));
+        drop(second);
+        assert_eq!(budget.held(), 0);
     }
 }

@@ -5,10 +5,10 @@ use std::time::Instant;
 use super::connection::{Connection, Phase};
 use super::follow::split;
 use super::half::Half;
-use super::held::Held;
+use super::held::HoldAccount;
 use super::order::{Finish, Gate, Order};
 use super::recode::{Frame, made_up_head};
-use super::stream::{Item, Lane, Slot};
+use super::stream::{Item, Lane, Slot, size_of_fields};
 use super::tap::{StreamEnd, Tap};
 use crate::http2::{DEFAULT_INITIAL_WINDOW_SIZE, Side, StreamId, frame_encoder};
 
@@ -19,7 +19,7 @@ pub(super) struct Hands<'a, T> {
     pub half: &'a mut Half,
     pub peer: &'a mut Half,
     pub interposed: &'a mut bool,
-    pub held: &'a mut Held,
+    pub held: &'a HoldAccount,
     pub dirty: &'a mut Vec<StreamId>,
     /// Who was heard.
     pub from: Side,
@@ -27,7 +27,13 @@ pub(super) struct Hands<'a, T> {
 }
 
 /// Carries out the orders that count for the frame at hand, and leaves the rest.
-pub(super) fn apply_gates<S>(orders: &mut Vec<Order>, slot: &mut Slot<S>, held: &mut Held) {
+pub(super) fn apply_gates<S>(orders: &mut Vec<Order>, slot: &mut Slot<S>, held: &HoldAccount) {
+    // What is ordered of nearly every call that is looked at.
+    if let [Order::Careful(side, careful)] = orders[..] {
+        slot.careful[side] = careful;
+        orders.clear();
+        return;
+    }
     orders.retain(|order| match order {
         Order::Careful(side, careful) => {
             slot.careful[*side] = *careful;
@@ -49,7 +55,7 @@ pub(super) fn apply_gates<S>(orders: &mut Vec<Order>, slot: &mut Slot<S>, held: 
 }
 
 /// Holds content that came in `flow_controlled` bytes.
-pub(super) fn hold_data(lane: &mut Lane, held: &mut Held, chunk: &[u8], flow_controlled: u32) {
+pub(super) fn hold_data(lane: &mut Lane, held: &HoldAccount, chunk: &[u8], flow_controlled: u32) {
     if lane.gate != Gate::Open {
         // What only waits for a window is no fault's.
         held.add(chunk.len() as u64);
@@ -132,7 +138,7 @@ impl<T: Tap> Hands<'_, T> {
         let mut let_go = false;
         for side in [Side::Client, Side::Server] {
             let lane = &mut touch.lanes[side];
-            if lane.pending > 0 && matches!(lane.gate, Gate::Shut | Gate::Until(_)) {
+            if lane.holds_bytes() && matches!(lane.gate, Gate::Shut | Gate::Until(_)) {
                 lane.gate = Gate::Open;
                 let_go = true;
             }
@@ -164,7 +170,7 @@ impl<T: Tap> Hands<'_, T> {
             Finish::EndStream => {
                 if !has_head {
                     let head = made_up_head(side);
-                    lane.queue.push_back(Item::Fields(head, Frame::default()));
+                    lane.hold_fields(head, Frame::default(), self.held);
                 }
                 lane.queue.push_back(Item::EndStream);
             }
@@ -179,7 +185,7 @@ impl<T: Tap> Hands<'_, T> {
                     end_stream: true,
                     ..Frame::default()
                 };
-                lane.queue.push_back(Item::Fields(fields, frame));
+                lane.hold_fields(fields, frame, self.held);
             }
         }
     }
@@ -239,6 +245,7 @@ impl<T: Tap> Hands<'_, T> {
                         break;
                     }
                     half.write_block(id, fields, *frame);
+                    lane.fields -= size_of_fields(fields);
                     lane.head_given = true;
                     lane.delivered |= frame.end_stream;
                 }
@@ -290,6 +297,7 @@ impl<T: Tap> Hands<'_, T> {
                 }
             }
             lane.queue.pop_front();
+            self.held.remove(lane.uncounted());
         }
         if lane.delivered && !was_delivered {
             self.tap.passed(side, state, self.now);
@@ -377,7 +385,7 @@ impl<T: Tap> Connection<T> {
         };
         ask(&mut self.tap, &mut slot.state, &mut self.orders);
         if !self.orders.is_empty() {
-            apply_gates(&mut self.orders, slot, &mut self.held);
+            apply_gates(&mut self.orders, slot, &self.held);
         }
         self.finish_frame(Side::Client, stream, now);
     }
@@ -394,7 +402,7 @@ impl<T: Tap> Connection<T> {
             half,
             peer,
             interposed: &mut self.interposed,
-            held: &mut self.held,
+            held: &self.held,
             dirty: &mut self.dirty,
             from,
             now,

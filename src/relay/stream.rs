@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
+use super::held::HoldAccount;
 use super::order::{Gate, HeaderField};
 use super::recode::Frame;
 use super::stalls::Stall;
@@ -48,7 +49,9 @@ pub(super) struct Lane {
     pub queue: VecDeque<Item>,
     /// Bytes of content in the queue.
     pub pending: u64,
-    /// Those of them that count as held by a fault.
+    /// Bytes of header fields in the queue.
+    pub fields: u64,
+    /// Those of both that count as held by a fault.
     pub counted: u64,
     /// Bytes of content that the receiver was given.
     pub passed: u64,
@@ -179,9 +182,25 @@ impl Lane {
         self.queue.push_back(Item::Data(BytesMut::from(chunk)));
     }
 
+    /// Queues a header block. It counts as held where a gate keeps it.
+    pub fn hold_fields(&mut self, fields: Vec<HeaderField>, frame: Frame, held: &HoldAccount) {
+        let size = size_of_fields(&fields);
+        self.fields += size;
+        if self.gate != Gate::Open {
+            self.counted += size;
+            held.add(size);
+        }
+        self.queue.push_back(Item::Fields(fields, frame));
+    }
+
+    /// Whether anything waits that counts as held.
+    pub fn holds_bytes(&self) -> bool {
+        self.pending + self.fields > 0
+    }
+
     /// Bytes that counted as held and are not held any more.
     pub fn uncounted(&mut self) -> u64 {
-        let gone = self.counted.saturating_sub(self.pending);
+        let gone = self.counted.saturating_sub(self.pending + self.fields);
         self.counted -= gone;
         gone
     }
@@ -206,7 +225,8 @@ impl Lane {
                 Item::Fields(fields, frame) if keep_head && !frame.end_stream => {
                     kept.push_back(Item::Fields(fields, frame));
                 }
-                Item::Fields(..) | Item::EndStream | Item::Reset(_) => {}
+                Item::Fields(fields, _) => self.fields -= size_of_fields(&fields),
+                Item::EndStream | Item::Reset(_) => {}
             }
         }
         self.queue = kept;
@@ -219,4 +239,10 @@ impl Lane {
         let due = -self.ahead - self.pending as i64;
         u32::try_from(due.max(0)).unwrap_or(u32::MAX >> 1)
     }
+}
+
+/// What header fields take, by RFC 9113's measure (section 6.5.2).
+pub(super) fn size_of_fields(fields: &[HeaderField]) -> u64 {
+    let of = |field: &HeaderField| field.name.len() + field.value.len() + 32;
+    fields.iter().map(of).sum::<usize>() as u64
 }

@@ -2,7 +2,7 @@
 //! head shows, what its request shows, each looked at as soon as it is known.
 
 use crate::etcd::verdict::Asked;
-use crate::etcd::{MethodName, Request};
+use crate::etcd::{Method, MethodName, Request};
 use crate::fault::plan::{
     Action, FaultSpec, Match, lies_within, lives_on, may_have_later_requests,
 };
@@ -22,15 +22,18 @@ pub(super) fn fits_connection(terms: &Match, peers: &Peers) -> bool {
             .holds(|glob| sni.is_some_and(|text| glob.fits(text)))
 }
 
-/// Whether a call with this head could be meant, and anything be done to it.
-pub(super) fn fits_head(fault: &FaultSpec, call: &Asked<'_>) -> bool {
+/// Whether calls of this method could be meant, and anything be done to them.
+pub(super) fn fits_method(fault: &FaultSpec, method: Method, name: &MethodName) -> bool {
     let terms = &fault.matches;
-    let name = call.name;
     terms.service.holds(|term| term.fits(&name.service))
         && (terms.method).holds(|term| term.fits(&name.service, &name.method))
-        && (terms.verb).holds(|term| term.methods().contains(&call.method))
-        && (terms.user_agent).holds(|glob| call.user_agent.is_some_and(|text| glob.fits(text)))
+        && (terms.verb).holds(|term| term.methods().contains(&method))
         && is_possible(&fault.action, name)
+}
+
+/// Whether the client that calls could be meant.
+pub(super) fn fits_caller(terms: &Match, call: &Asked<'_>) -> bool {
+    (terms.user_agent).holds(|glob| call.user_agent.is_some_and(|text| glob.fits(text)))
 }
 
 /// Whether a call whose connection and head fit is meant.

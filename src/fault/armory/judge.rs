@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Armory;
 use super::chance::Identity;
 use super::compose::Composition;
-use super::fitting::{fits_connection, fits_head, fits_request};
+use super::fitting::{fits_connection, fits_request};
 use super::rule::Rule;
 use super::schedule::{Phase, sooner};
 use crate::etcd::verdict::{Asked, FaultId, Judge, Refreshed, Suspicion, Verdict};
@@ -111,7 +111,7 @@ impl Judge for ConnectionJudge {
     fn suspects(&mut self, call: &Asked<'_>, now: Instant) -> Suspicion {
         self.rules
             .iter()
-            .filter(|rule| fits_head(&rule.spec, call) && rule.active_until(now).is_some())
+            .filter(|rule| rule.may_fit_head(call) && rule.active_until(now).is_some())
             .map(|rule| match rule.spec.action {
                 Action::Duplicate(_) => Suspicion::JudgeAndKeep,
                 _ => Suspicion::Judge,
@@ -121,13 +121,16 @@ impl Judge for ConnectionJudge {
     }
 
     fn judge(&mut self, call: &Asked<'_>, now: Instant) -> Option<Box<Verdict>> {
+        let may_fit =
+            |rule: &&Arc<Rule>| rule.may_fit_head(call) && rule.may_fit_request(call.request);
+        // Nearly every call is nobody's.
+        self.rules.iter().find(may_fit)?;
         let operation = Operation::of_request(call.method, call.request, &self.keys);
         let candidates: Vec<(&Arc<Rule>, Option<Instant>)> = self
             .rules
             .iter()
-            .filter(|rule| {
-                fits_head(&rule.spec, call) && fits_request(&rule.spec.matches, call, &operation)
-            })
+            .filter(may_fit)
+            .filter(|rule| fits_request(&rule.spec.matches, call, &operation))
             .filter_map(|rule| Some((rule, rule.active_until(now)?)))
             .collect();
         if candidates.is_empty() {

@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::chance::{Chance, Draws, Identity, Purpose};
+use super::fitting::fits_caller;
+use super::glance::Glance;
 use super::lock;
 use super::rate::Shared;
 use super::schedule::{Phase, Schedule};
 use super::status::{FaultState, FaultStatus, Over};
-use crate::etcd::verdict::FaultId;
+use crate::etcd::Request;
+use crate::etcd::verdict::{Asked, FaultId};
 use crate::fault::plan::FaultSpec;
 
 /// One fault.
@@ -28,6 +31,8 @@ pub(super) struct Rule {
     chance: Chance,
     /// What its calls share, if it is a rate.
     pub shared: Shared,
+    /// What it is not about, seen at a glance.
+    glance: Glance,
 }
 
 /// What became of a match.
@@ -52,6 +57,7 @@ impl Rule {
     ) -> Rule {
         Rule {
             id,
+            glance: Glance::of(&spec),
             name: spec.name.shared(),
             spec: Arc::new(spec),
             loaded,
@@ -72,6 +78,17 @@ impl Rule {
 
     pub fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Whether a call with this head could be meant.
+    pub fn may_fit_head(&self, call: &Asked<'_>) -> bool {
+        self.glance.may_fit_method(&self.spec, call.method, call.name)
+            && fits_caller(&self.spec.matches, call)
+    }
+
+    /// Whether the request of such a call could be, seen at a glance.
+    pub fn may_fit_request(&self, request: &Request) -> bool {
+        self.glance.may_fit(request)
     }
 
     pub fn expires(&self) -> Option<Instant> {

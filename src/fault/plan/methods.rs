@@ -56,6 +56,12 @@ pub(in crate::fault) fn may_have_later_requests(name: &MethodName) -> bool {
     }
 }
 
+/// The methods with numbers of their own, and their names.
+pub(in crate::fault) fn known_methods() -> impl Iterator<Item = (Method, MethodName)> {
+    let named = all().iter().map(Known::name);
+    named.filter(|(method, _)| *method != Method::Other)
+}
+
 /// Every method that etcd is known to have.
 pub(super) fn all() -> &'static [Known] {
     static ALL: LazyLock<Vec<Known>> = LazyLock::new(|| {

@@ -36,7 +36,7 @@ pub use terms::{
     GroupTerm, KeyRange, Match, MethodTerm, ResourceTerm, ServiceTerm, SizeRange, VerbTerm,
 };
 
-pub(in crate::fault) use methods::{lives_on, may_have_later_requests};
+pub(in crate::fault) use methods::{known_methods, lives_on, may_have_later_requests};
 pub(in crate::fault) use terms::lies_within;
 
 /// The JSON Schema of a plan, for editors and for people.

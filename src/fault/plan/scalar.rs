@@ -141,6 +141,11 @@ impl Glob {
         (!text.is_empty()).then(|| Glob(text.into()))
     }
 
+    /// The pattern as it was written.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
     /// Whether `text` is one of those meant.
     pub fn fits(&self, text: &str) -> bool {
         let mut parts = self.0.split('*');

@@ -60,6 +60,7 @@ impl Errands {
         let mut all = self.doubles.values_mut().flatten();
         let double = all.find(|double| !double.answered && double.due <= now)?;
         double.answered = true;
+        double.errand.hold.give_back();
         Some(double)
     }
 }

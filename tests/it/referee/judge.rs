@@ -309,6 +309,10 @@ impl Judge for RandomJudge {
         if why.starts_with("the second execution failed") && doubles {
             return;
         }
+        if why.ends_with("executed once") && doubles && self.abilities.lets_go {
+            decided.request = RequestFate::Pass;
+            return;
+        }
         self.wrong.lock().unwrap().push(format!("gave up: {why}"));
     }
 }

@@ -553,7 +553,7 @@ fn a_doubled_request_is_sent_again_whole() {
     let mut stand = puts(|| request(RequestFate::Duplicate(Sees::First)));
     stand.ask(1, PUT);
     assert_eq!(stand.server_got().len(), 2);
-    assert_eq!(stand.session.poll_errand(), None);
+    assert!(stand.session.poll_errand().is_none());
     stand.answer(1, 10);
     let errand = stand.session.poll_errand().expect("an errand");
     assert_eq!(errand.message, super::script::prefixed(&[0x7a; 10], false));
@@ -622,7 +622,7 @@ fn a_lifted_loss_loses_nothing_and_a_lifted_double_is_executed_once() {
     stand.bench.lock().unwrap().lifted = true;
     stand.change();
     stand.answer(1, 20);
-    assert_eq!(stand.session.poll_errand(), None);
+    assert!(stand.session.poll_errand().is_none());
 }
 
 #[test]
