@@ -543,7 +543,7 @@ fn portion_of(portion: Portion, whole: u64) -> u64 {
 }
 
 /// gRPC's trailers ("Responses" in gRPC over HTTP/2).
-fn trailers(refusal: &Refusal) -> Finish {
+pub(super) fn trailers(refusal: &Refusal) -> Finish {
     let code = refusal.code.0.to_string();
     let mut fields = vec![HeaderField::new("grpc-status", code)];
     if !refusal.message.is_empty() {

@@ -17,6 +17,8 @@ mod trial;
 pub mod verdict;
 mod watch;
 mod watch_stream;
+pub mod watch_verdict;
+mod watching;
 pub mod wire;
 
 pub use call::{

@@ -38,6 +38,8 @@ pub(super) struct OpenCall {
     pub over: bool,
     /// What faults do to it.
     pub trial: Option<Trial>,
+    /// The faults that struck it as a stream of watches.
+    pub struck: Vec<Hit>,
 }
 
 /// A call that faults may strike.
@@ -120,7 +122,13 @@ impl OpenCall {
             },
             over: false,
             trial: None,
+            struck: Vec::new(),
         }
+    }
+
+    /// Whether faults touch its watches.
+    pub fn is_watched(&self) -> bool {
+        matches!(&self.kind, Kind::Watch(stream) if stream.watching.is_some())
     }
 
     /// A message of `from` begins: what an empty one would say is said, unless
@@ -195,10 +203,11 @@ impl OpenCall {
 
     /// The faults that struck.
     fn hits(&self) -> Box<[Hit]> {
-        match self.trial.as_ref() {
-            Some(Trial::Judged(judged)) => judged.course.hits().into(),
-            _ => Box::default(),
-        }
+        let judged = match self.trial.as_ref() {
+            Some(Trial::Judged(judged)) => judged.course.hits(),
+            _ => &[],
+        };
+        judged.iter().chain(&self.struck).cloned().collect()
     }
 
     /// The oldest keepalive, answered just now, as a call of its own: the stream

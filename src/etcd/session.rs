@@ -237,6 +237,7 @@ impl Session {
 
     /// The time of [`Session::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.refresh(now);
         if let Protocol::Http2(connection) = &mut self.protocol {
             let mut any = false;
             while let Some(stream) = connection.tap().bench.due(now) {
@@ -335,8 +336,9 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.protocol {
             Protocol::Http2(connection) => {
-                let due = connection.tap_ref().bench.next();
-                due.into_iter().chain(self.deadline).min()
+                let bench = &connection.tap_ref().bench;
+                let due = bench.next().into_iter().chain(bench.next_edge());
+                due.chain(self.deadline).min()
             }
             _ => self.deadline,
         }
@@ -487,9 +489,12 @@ impl Session {
         let Protocol::Http2(connection) = &mut self.protocol else {
             return;
         };
-        let refreshed = connection.tap().bench.refresh(now);
+        let bench = &mut connection.tap().bench;
+        let edge = bench.next_edge().is_some_and(|edge| edge <= now);
+        let refreshed = bench.refresh(now);
+        let involved = refreshed.watches || bench.trials > 0;
         connection.set_armed(refreshed.armed);
-        if refreshed.changed && connection.tap().bench.trials > 0 {
+        if (refreshed.changed || edge) && involved {
             connection.nudge_all(now, |tracker, stream| {
                 if let Stream::Call(call) = stream {
                     tracker.reconsider(call);

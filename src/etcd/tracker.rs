@@ -16,8 +16,9 @@ use super::session::SessionOptions;
 use super::trial::{Bench, keep_body};
 use super::verdict::Judge;
 use super::watch_stream::Origin;
+use super::watching::Doing;
 use crate::grpc::{Code, Part, percent_decode};
-use crate::http2::{Offence, Side, StreamId};
+use crate::http2::{Both, Offence, Side, StreamId};
 use crate::relay::{Data, HeaderField, HoldAccount, Order, Peers, StreamEnd, Tap};
 
 /// Turns the streams of a connection into calls and watch notes.
@@ -106,7 +107,13 @@ impl Tracker {
         }
     }
 
-    fn begin_message(&mut self, call: &mut OpenCall, from: Side, compressed: bool, length: u32) {
+    pub(super) fn begin_message(
+        &mut self,
+        call: &mut OpenCall,
+        from: Side,
+        compressed: bool,
+        length: u32,
+    ) {
         let direction = &call.directions[from];
         let (encoding, before) = (direction.encoding, direction.traffic.messages);
         let capture = self.options.capture_bytes;
@@ -154,7 +161,13 @@ impl Tracker {
         call.directions[from].message = Some(message);
     }
 
-    fn push_message(&mut self, call: &mut OpenCall, from: Side, body: &[u8], now: Instant) {
+    pub(super) fn push_message(
+        &mut self,
+        call: &mut OpenCall,
+        from: Side,
+        body: &[u8],
+        now: Instant,
+    ) {
         let direction = &mut call.directions[from];
         direction.traffic.bytes += body.len() as u64;
         let Some(mut message) = direction.message.take() else {
@@ -166,7 +179,7 @@ impl Tracker {
         call.directions[from].message = Some(message);
     }
 
-    fn end_message(&mut self, call: &mut OpenCall, from: Side, now: Instant) {
+    pub(super) fn end_message(&mut self, call: &mut OpenCall, from: Side, now: Instant) {
         let direction = &mut call.directions[from];
         direction.traffic.messages += 1;
         let Some(mut message) = direction.message.take() else {
@@ -272,7 +285,7 @@ impl Tracker {
         }
     }
 
-    fn origin(&self, call: &OpenCall) -> Origin {
+    pub(super) fn origin(&self, call: &OpenCall) -> Origin {
         Origin {
             peers: Arc::clone(&self.peers),
             stream: call.id,
@@ -314,6 +327,7 @@ impl Tracker {
             // A message that was cut is of no more use.
             call.directions[side].message = None;
         }
+        self.end_watching(call);
         let origin = self.origin(call);
         if let Kind::Watch(watches) = &mut call.kind {
             let events = &mut self.events;
@@ -416,6 +430,7 @@ impl Tap for Tracker {
                     if head.touchable && self.bench.is_armed() {
                         let fields = std::mem::take(&mut head.fields);
                         self.suspect(&mut call, fields, end_stream, orders, now);
+                        self.consider_watching(&mut call, &mut Doing { orders, now });
                     }
                     Stream::Call(call)
                 } else {
@@ -429,6 +444,9 @@ impl Tap for Tracker {
             }
             Stream::Call(call) if from == Side::Server => {
                 call.first_byte.get_or_insert(now);
+                if end_stream {
+                    self.flush_watching(call, &mut Doing { orders, now });
+                }
                 if call.trial.is_some() {
                     self.try_response(call, end_stream.then_some(Ending::Trailers), orders, now);
                 } else if end_stream {
@@ -452,6 +470,7 @@ impl Tap for Tracker {
             offset,
             end_stream,
             now,
+            ..
         } = data;
         match stream {
             Stream::Opening(..) => {}
@@ -459,26 +478,38 @@ impl Tap for Tracker {
                 if call.over && call.trial.is_none() {
                     return;
                 }
+                let mut doing = Doing { orders, now };
+                let watched = call.is_watched();
+                if watched {
+                    self.watch_piece(call, &data, &mut doing);
+                }
                 let mut input = chunk;
                 while let Some(part) = call.directions[from].deframer.next(&mut input) {
+                    let at = offset + (chunk.len() - input.len()) as u64;
                     match part {
                         Part::Start { compressed, length } => {
+                            let prefix = (compressed, length);
                             if call.trial.is_some() {
-                                let at = offset + (chunk.len() - input.len()) as u64;
-                                self.try_message(call, from, at, (compressed, length), now);
+                                self.try_message(call, from, at, prefix, now);
                             }
-                            self.begin_message(call, from, compressed, length);
+                            if !(watched && self.take_message(call, from, at, prefix, &mut doing)) {
+                                self.begin_message(call, from, compressed, length);
+                            }
                         }
                         Part::Body(body) => {
                             if call.trial.is_some() {
                                 keep_body(call, from, body);
                             }
-                            self.push_message(call, from, body, now);
+                            if !(watched && self.take_body(call, from, at, body, &mut doing)) {
+                                self.push_message(call, from, body, now);
+                            }
                         }
                         Part::End => {
-                            self.end_message(call, from, now);
+                            if !(watched && self.end_taken(call, from, &mut doing)) {
+                                self.end_message(call, from, now);
+                            }
                             if from == Side::Client && call.is_suspect() {
-                                self.judge(call, orders, now);
+                                self.judge(call, doing.orders, now);
                             }
                         }
                     }
@@ -515,9 +546,16 @@ impl Tap for Tracker {
         }
     }
 
-    fn nudged(&mut self, stream: &mut Stream, orders: &mut Vec<Order>, now: Instant) {
+    fn nudged(
+        &mut self,
+        stream: &mut Stream,
+        clear: Both<bool>,
+        orders: &mut Vec<Order>,
+        now: Instant,
+    ) {
         if let Stream::Call(call) = stream {
             self.step(call, orders, now);
+            self.nudge_watching(call, clear, &mut Doing { orders, now });
         }
     }
 
@@ -559,6 +597,7 @@ impl Tap for Tracker {
                     StreamEnd::TracingStopped => Ending::TracingStopped,
                 };
                 self.finish(&mut call, ending, now);
+                self.end_watching(&mut call);
             }
             Stream::Plain(mut plain) => self.finish_plain(&mut plain, now),
         }

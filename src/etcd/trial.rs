@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use super::call::{Ending, Request};
 use super::course::{Course, Told, Wanted};
+use super::method::Method;
 use super::open_call::{Judged, Kind, OpenCall, Trial};
 use super::tracker::Tracker;
 use super::verdict::{Asked, Errand, FaultId, Judge, MOST_KEPT, Refreshed, Suspicion};
+use super::watch_verdict::{AskedWatch, Moment, Strike};
 use crate::grpc::PREFIX_LEN;
 use crate::http2::{Side, StreamId};
 use crate::relay::{HeaderField, Hold, HoldAccount, Order, Peers};
@@ -64,6 +66,47 @@ impl Bench {
         self.timers.peek().map(|Reverse((at, _))| *at)
     }
 
+    /// Has a stream looked at again.
+    pub fn look_again(&mut self, at: Instant, stream: StreamId) {
+        self.timers.push(Reverse((at, stream)));
+    }
+
+    /// When rules about watches begin or end by themselves.
+    pub fn next_edge(&self) -> Option<Instant> {
+        self.refreshed.next
+    }
+
+    /// What the connection holds.
+    pub fn held(&self) -> HoldAccount {
+        self.held.clone()
+    }
+
+    /// Whether faults could touch watches of this call.
+    pub fn touches_watches(&mut self, call: &OpenCall, peers: &Peers, now: Instant) -> bool {
+        let watches = self.refreshed.watches && call.method == Method::Watch;
+        let judge = self.judge.as_mut().filter(|_| watches);
+        judge.is_some_and(|judge| {
+            judge.touches_watches(&call.asked(peers, &Request::Unread, 0), now)
+        })
+    }
+
+    /// What strikes a watch at a moment.
+    pub fn judge_watch(
+        &mut self,
+        watch: &AskedWatch<'_>,
+        moment: Moment<'_>,
+        now: Instant,
+    ) -> Vec<Strike> {
+        let judge = self.judge.as_mut();
+        judge.map_or_else(Vec::new, |judge| judge.judge_watch(watch, moment, now))
+    }
+
+    /// Says of a fault whether it was taken away; `None` where there is no judge.
+    pub fn lifting(&self) -> Option<impl Fn(FaultId) -> bool + '_> {
+        let judge = self.judge.as_ref()?;
+        Some(|fault| judge.is_lifted(fault))
+    }
+
     /// A stream whose time has come.
     pub fn due(&mut self, now: Instant) -> Option<StreamId> {
         let Reverse((at, stream)) = *self.timers.peek()?;
@@ -112,7 +155,7 @@ impl Bench {
 
 impl OpenCall {
     /// What a judge is told of it.
-    fn asked<'a>(&'a self, peers: &'a Peers, request: &'a Request, bytes: u64) -> Asked<'a> {
+    pub fn asked<'a>(&'a self, peers: &'a Peers, request: &'a Request, bytes: u64) -> Asked<'a> {
         Asked {
             peers,
             stream: self.id,
@@ -144,7 +187,10 @@ pub(super) fn keep_body(call: &mut OpenCall, from: Side, body: &[u8]) {
 impl Errand {
     /// What a request with these fields is asked again with.
     fn new(stream: StreamId, fields: Vec<HeaderField>, held: &HoldAccount) -> Errand {
-        let size = fields.iter().map(|f| f.name.len() + f.value.len()).sum::<usize>();
+        let size = fields
+            .iter()
+            .map(|f| f.name.len() + f.value.len())
+            .sum::<usize>();
         let mut errand = Errand {
             stream,
             fields,

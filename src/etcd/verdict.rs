@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::call::Request;
 use super::method::{Method, MethodName};
+use super::watch_verdict::{AskedWatch, Moment, Strike};
 use crate::grpc::Code;
 use crate::http2::{ErrorCode, StreamId};
 use crate::relay::{HeaderField, Hold, Peers};
@@ -41,6 +42,22 @@ pub trait Judge: fmt::Debug + Send {
     /// has to be let go. Asked after [`Refreshed::changed`].
     fn is_lifted(&self, fault: FaultId) -> bool;
 
+    /// Whether watches of this Watch stream, of which the head is known, could be
+    /// touched: then its messages are read whole.
+    fn touches_watches(&mut self, _call: &Asked<'_>, _now: Instant) -> bool {
+        false
+    }
+
+    /// What strikes a watch at a moment, in the order of the rules.
+    fn judge_watch(
+        &mut self,
+        _watch: &AskedWatch<'_>,
+        _moment: Moment<'_>,
+        _now: Instant,
+    ) -> Vec<Strike> {
+        Vec::new()
+    }
+
     /// What a fault began could not be carried out (a bound was reached, the
     /// duplicate was refused), and why.
     fn gave_up(&mut self, fault: FaultId, why: &str);
@@ -56,6 +73,11 @@ pub struct Refreshed {
     pub changed: bool,
     /// Whether any such rule duplicates requests ([`Suspicion::JudgeAndKeep`]).
     pub keeps: bool,
+    /// Whether any such rule is about watches.
+    pub watches: bool,
+    /// When rules about watches begin or end by themselves: standing watches are
+    /// to be looked at then.
+    pub next: Option<Instant>,
 }
 
 /// Whether a call could be touched.

@@ -1,9 +1,10 @@
 //! What happens on a watch, one note at a time.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::KeyValue;
+use super::verdict::Hit;
 use crate::http2::StreamId;
 use crate::relay::Peers;
 
@@ -29,6 +30,22 @@ pub struct WatchNote {
     pub message_bytes: u64,
     /// What happened.
     pub watched: Watched,
+    /// The faults that struck it.
+    pub faults: Box<[Hit]>,
+    /// How long they held it.
+    pub held: Duration,
+    /// Whether the client got it.
+    pub delivered: bool,
+}
+
+impl WatchNote {
+    /// Adds a fault to those that struck it, unless it is among them.
+    pub(super) fn add_fault(&mut self, hit: &Hit) {
+        if !self.faults.iter().any(|known| known.fault == hit.fault) {
+            let faults = self.faults.iter().chain([hit]).cloned().collect();
+            self.faults = faults;
+        }
+    }
 }
 
 /// What happened to a watch.

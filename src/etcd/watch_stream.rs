@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Event;
 use super::call::{KeyValue, Request};
 use super::read::{WatchAsked, WatchCreate, WatchSeen};
 use super::watch::{CancelCause, EventKind, WatchNote, Watched};
+use super::watching::Watching;
 use crate::http2::StreamId;
 use crate::relay::Peers;
 
@@ -27,6 +28,8 @@ pub(super) struct WatchStream {
     /// By watch id, ascending: etcd hands them out so, and a stream of an API
     /// server has one.
     live: Vec<Live>,
+    /// What is kept while faults touch it.
+    pub watching: Option<Box<Watching>>,
 }
 
 #[derive(Debug)]
@@ -34,6 +37,7 @@ struct Live {
     id: i64,
     key: Box<[u8]>,
     range_end: Box<[u8]>,
+    start_revision: i64,
     events: u64,
     cancel_requested: bool,
 }
@@ -57,8 +61,17 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// The note of progress.
+    pub fn progress(&self, seen: &WatchSeen, at: Instant) -> Box<WatchNote> {
+        self.made(seen, 0, at, Watched::Progress)
+    }
+
     fn note(&self, seen: &WatchSeen, bytes: u64, at: Instant, watched: Watched) -> Event {
-        Event::Watch(Box::new(WatchNote {
+        Event::Watch(self.made(seen, bytes, at, watched))
+    }
+
+    fn made(&self, seen: &WatchSeen, bytes: u64, at: Instant, watched: Watched) -> Box<WatchNote> {
+        Box::new(WatchNote {
             peers: Arc::clone(&self.peers),
             stream: self.stream,
             user_agent: self.user_agent.clone(),
@@ -68,7 +81,10 @@ impl Origin {
             revision: seen.header.revision,
             message_bytes: bytes,
             watched,
-        }))
+            faults: Box::default(),
+            held: Duration::ZERO,
+            delivered: true,
+        })
     }
 
     /// The note of one event.
@@ -101,11 +117,58 @@ impl WatchStream {
                 self.asked.push_back((create, now));
             }
         }
-        if let Some(id) = asked.cancel
-            && let Ok(at) = self.find(id)
-        {
+        if let Some(id) = asked.cancel {
+            self.cancel_requested(id);
+        }
+    }
+
+    /// The client asked for the end of a watch.
+    pub fn cancel_requested(&mut self, id: i64) {
+        if let Ok(at) = self.find(id) {
             self.live[at].cancel_requested = true;
         }
+    }
+
+    /// Creations that etcd has not answered.
+    pub fn unanswered(&self) -> usize {
+        self.asked.len() + usize::try_from(self.asked_unkept).unwrap_or(usize::MAX)
+    }
+
+    /// The numbers of the watches that stand, ascending.
+    pub fn ids(&self) -> Vec<i64> {
+        self.live.iter().map(|live| live.id).collect()
+    }
+
+    /// Range and start of a watch that stands; empty if none does.
+    pub fn watched(&self, id: i64) -> (&[u8], &[u8], i64) {
+        let live = self.find(id).ok().map(|at| &self.live[at]);
+        live.map_or((&[], &[], 0), |live| {
+            (&*live.key, &*live.range_end, live.start_revision)
+        })
+    }
+
+    /// Range and start of the creation that was asked for last.
+    pub fn asked_last(&self) -> (&[u8], &[u8], i64) {
+        let last = self.asked.back().filter(|_| !self.unpaired);
+        last.map_or((&[], &[], 0), |(create, _)| {
+            (&*create.key, &*create.range_end, create.start_revision)
+        })
+    }
+
+    /// The creation that was asked for last never reaches etcd: what the log is
+    /// told of it.
+    pub fn take_back(&mut self, seen: &WatchSeen, origin: &Origin, now: Instant) -> Box<WatchNote> {
+        let create = match self.asked_unkept {
+            0 => self.asked.pop_back().map(|(create, _)| *create),
+            _ => {
+                self.asked_unkept -= 1;
+                None
+            }
+        };
+        let create = create.unwrap_or_default();
+        self.forget_keys(&create.key, &create.range_end);
+        let watched = self.canceled(seen, Some(create));
+        origin.made(seen, 0, now, watched)
     }
 
     /// The client asked for something that could not be read.
@@ -170,6 +233,7 @@ impl WatchStream {
                 id: seen.watch_id,
                 key: create.key.clone(),
                 range_end: create.range_end.clone(),
+                start_revision: create.start_revision,
                 events: 0,
                 cancel_requested: false,
             });

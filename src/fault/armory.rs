@@ -14,6 +14,7 @@ mod refused;
 mod rule;
 mod schedule;
 mod status;
+mod watches;
 mod words;
 
 use std::fmt;

@@ -62,6 +62,14 @@ impl Deframer {
         })
     }
 
+    /// What has come of a prefix that is not whole.
+    pub fn partial_prefix(&self) -> &[u8] {
+        match self.inside {
+            true => &[],
+            false => &self.prefix[..usize::from(self.have)],
+        }
+    }
+
     /// Whether a message (or its prefix) has begun and is not whole.
     pub fn in_message(&self) -> bool {
         self.inside || self.have > 0

@@ -223,7 +223,8 @@ impl<'c> Operation<'c> {
         }
     }
 
-    fn of_keys(key: Option<&'c [u8]>, end: Option<&'c [u8]>, keys: &KeySpace) -> Operation<'c> {
+    /// Says what a key, or a range of keys, means; nothing of what is done.
+    pub fn of_keys(key: Option<&'c [u8]>, end: Option<&'c [u8]>, keys: &KeySpace) -> Operation<'c> {
         let end = end.filter(|end| !end.is_empty());
         Operation {
             key,

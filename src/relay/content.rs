@@ -29,7 +29,7 @@ pub(super) fn passing<S>(from: Side, slot: &mut Slot<S>, half: &Half, whole: boo
         None => Passing::Held,
         Some(touch) => {
             let lane = &touch.lanes[from];
-            if touch.is_dead() || lane.swallows() {
+            if touch.is_dead() || lane.swallows() || lane.diverted {
                 Passing::Not
             } else if !fits || !lane.queue.is_empty() || lane.ahead > 0 {
                 Passing::Held
@@ -108,7 +108,12 @@ pub(super) fn pass_data<S>(
         Passing::Not => {
             half.swallow(unit, frame.flow_controlled);
             if let Some(touch) = &mut slot.touch {
-                touch.lanes[from].ahead -= i64::from(frame.flow_controlled);
+                let ends = frame.end_stream && !touch.is_dead();
+                let lane = &mut touch.lanes[from];
+                lane.ahead -= i64::from(frame.flow_controlled);
+                if ends && lane.diverted && !lane.swallows() {
+                    lane.queue.push_back(Item::EndStream);
+                }
             }
         }
         Passing::Held | Passing::Careful => {

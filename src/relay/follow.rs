@@ -110,12 +110,16 @@ impl<T: Tap> Connection<T> {
                 if !end_stream {
                     slot.stalls[from].spent(left, &mut half.stalls, now);
                 }
+                if framed && frame_start {
+                    slot.begin_frame(from);
+                }
                 let offset = slot.content[from];
                 let data = Data {
                     from,
                     chunk,
                     offset,
                     end_stream,
+                    diverted: slot.is_diverted(from),
                     now,
                 };
                 tap.data(&mut slot.state, data, orders);

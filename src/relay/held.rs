@@ -114,6 +114,11 @@ impl Hold {
         fits
     }
 
+    /// Takes over what another one holds of the same account.
+    pub fn absorb(&mut self, mut other: Hold) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Gives back all that it took.
     pub fn give_back(&mut self) {
         self.account.remove(std::mem::take(&mut self.bytes));

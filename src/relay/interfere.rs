@@ -10,7 +10,7 @@ use super::order::{Finish, Gate, Order};
 use super::recode::{Frame, made_up_head};
 use super::stream::{Item, Lane, Slot, size_of_fields};
 use super::tap::{StreamEnd, Tap};
-use crate::http2::{DEFAULT_INITIAL_WINDOW_SIZE, Side, StreamId, frame_encoder};
+use crate::http2::{Both, DEFAULT_INITIAL_WINDOW_SIZE, Side, StreamId, frame_encoder};
 
 /// What is needed to act on a stream that is open.
 pub(super) struct Hands<'a, T> {
@@ -34,7 +34,7 @@ pub(super) fn apply_gates<S>(orders: &mut Vec<Order>, slot: &mut Slot<S>, held: 
         orders.clear();
         return;
     }
-    orders.retain(|order| match order {
+    orders.retain_mut(|order| match order {
         Order::Careful(side, careful) => {
             slot.careful[*side] = *careful;
             false
@@ -47,6 +47,18 @@ pub(super) fn apply_gates<S>(orders: &mut Vec<Order>, slot: &mut Slot<S>, held: 
             if *gate == Gate::Sink && !lane.finished {
                 lane.cut(0, false);
                 held.remove(lane.uncounted());
+            }
+            false
+        }
+        Order::Divert(side, diverted) => {
+            slot.touched().lanes[*side].divert = *diverted;
+            false
+        }
+        Order::Insert { side, at, bytes } => {
+            let bytes = std::mem::take(bytes);
+            let touch = slot.touched();
+            if !touch.is_dead() {
+                touch.lanes[*side].insert(bytes, *at, held);
             }
             false
         }
@@ -86,7 +98,7 @@ impl<T: Tap> Hands<'_, T> {
                     match order {
                         Order::Finish(side, how) => self.finish(side, how, slot),
                         Order::Reset(side, code) => self.reset(side, code, id, slot),
-                        Order::Gate(..) | Order::Careful(..) => {}
+                        _ => {}
                     }
                 }
                 if orders.is_empty() {
@@ -281,6 +293,31 @@ impl<T: Tap> Hands<'_, T> {
                         lane.queue.pop_front();
                     }
                 }
+                Item::Inserted(bytes, at) => {
+                    if lane.gate.limit() < *at {
+                        break;
+                    }
+                    let stream_room = window.available(least) - lane.ahead;
+                    let room = half.room().min(stream_room).max(0) as u64;
+                    let n = (bytes.len() as u64).min(room) as usize;
+                    if n == 0 {
+                        if stream_room > 0 && !lane.blocked {
+                            lane.blocked = true;
+                            half.blocked.push_back(id);
+                        }
+                        break;
+                    }
+                    let part = bytes.split_to(n.min(largest));
+                    frame_encoder::data(half.out.own(), id, &part, false);
+                    let n = part.len();
+                    lane.pending -= n as u64;
+                    lane.ahead += n as i64;
+                    half.ahead += n as i64;
+                    if !bytes.is_empty() {
+                        self.held.remove(lane.uncounted());
+                        continue;
+                    }
+                }
                 Item::EndStream => {
                     if lane.gate != Gate::Open {
                         break;
@@ -315,9 +352,13 @@ impl<T: Tap> Connection<T> {
         first: impl FnOnce(&mut T, &mut T::Stream),
     ) {
         if self.phase == Phase::Following {
+            let clear = Both {
+                client: self.halves.client.deframer.data_left() == 0,
+                server: self.halves.server.deframer.data_left() == 0,
+            };
             self.act(stream, now, |tap, state, orders| {
                 first(tap, state);
-                tap.nudged(state, orders, now);
+                tap.nudged(state, clear, orders, now);
             });
             self.settle_credit();
         }

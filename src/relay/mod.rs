@@ -35,9 +35,7 @@ mod transmit;
 
 pub use connection::{Connection, MAX_OPEN_STREAMS, SideReport};
 pub use half::{Goaway, Resets};
-pub use held::{
-    DEFAULT_HELD_IN_ALL, DEFAULT_HELD_PER_CONNECTION, Hold, HoldAccount, HoldBudget,
-};
+pub use held::{DEFAULT_HELD_IN_ALL, DEFAULT_HELD_PER_CONNECTION, Hold, HoldAccount, HoldBudget};
 pub use order::{Finish, Gate, HeaderField, Order};
 pub use peers::{ConnectionId, Peers, TlsSeen};
 pub use pings::RoundTrips;

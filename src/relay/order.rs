@@ -1,9 +1,11 @@
 //! What the layer above may ask of a stream.
 
+use bytes::Bytes;
+
 use crate::http2::{ErrorCode, Side};
 
-/// What the layer above asks of the stream at hand. Gates are set before the
-/// frame at hand is dealt with, the rest happens after it.
+/// What the layer above asks of the stream at hand. Endings happen after the
+/// frame at hand has been dealt with, all else before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
     /// How far what this side sends may pass, from now on.
@@ -12,6 +14,22 @@ pub enum Order {
     /// a frame whose last byte decides can still be held, and one that turns out
     /// to be none of ours passes byte for byte.
     Careful(Side, bool),
+    /// Whether what this side sends is diverted, from its next DATA frame on: it
+    /// does not pass by itself then, and [`Order::Insert`] says what leaves in
+    /// its place. Each piece that is shown says whether it was
+    /// ([`Data::diverted`](super::Data::diverted)).
+    Divert(Side, bool),
+    /// Content that leaves in what this side sends, behind what has been given
+    /// or queued: whole messages between two of the sender's, or the rest of a
+    /// diverted one. It passes where content up to `at` would.
+    Insert {
+        /// Whose direction.
+        side: Side,
+        /// How far the sender's own content had come.
+        at: u64,
+        /// The content.
+        bytes: Bytes,
+    },
     /// What this side sent ends here, for its peer: what its gate lets pass
     /// still does, the ending follows, and what else comes is swallowed.
     Finish(Side, Finish),

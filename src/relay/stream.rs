@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::held::HoldAccount;
 use super::order::{Gate, HeaderField};
@@ -46,6 +46,11 @@ pub(super) struct Lane {
     pub gate: Gate,
     /// It ended by our doing: what comes is swallowed.
     pub finished: bool,
+    /// The DATA frame at hand, or the last one, does not pass by itself: what is
+    /// inserted leaves in its place.
+    pub diverted: bool,
+    /// So it is to be from the next one on.
+    pub divert: bool,
     pub queue: VecDeque<Item>,
     /// Bytes of content in the queue.
     pub pending: u64,
@@ -74,6 +79,8 @@ const JOINED: usize = 8 * 1024;
 pub(super) enum Item {
     Fields(Vec<HeaderField>, Frame),
     Data(BytesMut),
+    /// Content that was inserted; it passes where content up to here would.
+    Inserted(Bytes, u64),
     EndStream,
     Reset(ErrorCode),
 }
@@ -123,6 +130,20 @@ impl<S> Slot<S> {
         }
     }
 
+    /// A DATA frame of `from`'s begins.
+    pub fn begin_frame(&mut self, from: Side) {
+        if let Some(touch) = &mut self.touch {
+            let lane = &mut touch.lanes[from];
+            lane.diverted = lane.divert;
+        }
+    }
+
+    /// Whether the DATA frame at hand does not pass by itself.
+    pub fn is_diverted(&self, from: Side) -> bool {
+        let touch = self.touch.as_ref();
+        touch.is_some_and(|touch| touch.lanes[from].diverted && !touch.is_dead())
+    }
+
     /// Bytes of it that count as held.
     pub fn held(&self) -> u64 {
         let touch = self.touch.as_ref();
@@ -162,7 +183,12 @@ impl Lane {
     }
 
     fn is_idle(&self) -> bool {
-        self.gate == Gate::Open && !self.finished && self.queue.is_empty() && self.ahead == 0
+        self.gate == Gate::Open
+            && !self.finished
+            && !self.divert
+            && !self.diverted
+            && self.queue.is_empty()
+            && self.ahead == 0
     }
 
     /// Holds content that came in `flow_controlled` bytes.
@@ -180,6 +206,21 @@ impl Lane {
             return;
         }
         self.queue.push_back(Item::Data(BytesMut::from(chunk)));
+    }
+
+    /// Queues content that is inserted.
+    pub fn insert(&mut self, bytes: Bytes, at: u64, held: &HoldAccount) {
+        if bytes.is_empty() || self.finished || self.gate == Gate::Sink {
+            return;
+        }
+        let size = bytes.len() as u64;
+        // It stands for what was swallowed: the sender has no credit for it yet.
+        self.pending += size;
+        if self.gate.limit() < at {
+            self.counted += size;
+            held.add(size);
+        }
+        self.queue.push_back(Item::Inserted(bytes, at));
     }
 
     /// Queues a header block. It counts as held where a gate keeps it.
@@ -222,6 +263,10 @@ impl Lane {
                         kept.push_back(Item::Data(chunk));
                     }
                 }
+                Item::Inserted(bytes, at) if limit >= at => {
+                    kept.push_back(Item::Inserted(bytes, at));
+                }
+                Item::Inserted(bytes, _) => dropped += bytes.len() as u64,
                 Item::Fields(fields, frame) if keep_head && !frame.end_stream => {
                     kept.push_back(Item::Fields(fields, frame));
                 }

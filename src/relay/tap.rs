@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::order::Order;
-use crate::http2::{ErrorCode, Offence, Side, StreamId};
+use crate::http2::{Both, ErrorCode, Offence, Side, StreamId};
 
 /// Watches the streams of one connection, and may interfere with them. The
 /// relay keeps one value of [`Tap::Stream`] for each open stream and hands it in
@@ -43,8 +43,16 @@ pub trait Tap {
     /// More was held of the connection than may be; this stream was let go.
     fn let_go(&mut self, stream: &mut Self::Stream);
 
-    /// The time that was asked for has come, or the rules have changed.
-    fn nudged(&mut self, stream: &mut Self::Stream, orders: &mut Vec<Order>, now: Instant);
+    /// The time that was asked for has come, or the rules have changed. `clear`
+    /// says in which directions no DATA frame is on its way in pieces: where one
+    /// is, nothing may be inserted that is not diverted.
+    fn nudged(
+        &mut self,
+        stream: &mut Self::Stream,
+        clear: Both<bool>,
+        orders: &mut Vec<Order>,
+        now: Instant,
+    );
 
     /// Whether orders may come for a stream that is open.
     fn is_involved(&self) -> bool;
@@ -68,6 +76,8 @@ pub struct Data<'a> {
     pub offset: u64,
     /// It is the last that the sender sends on this stream.
     pub end_stream: bool,
+    /// It does not pass by itself: what leaves in its place is inserted.
+    pub diverted: bool,
     /// When it came.
     pub now: Instant,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::etcd::verdict::Hit;
 use crate::etcd::{
     Call, ConnectionEnded, Event, KeyValue, Op, RangeAsked, Request, Response, Value, WatchNote,
     Watched,
@@ -94,17 +95,21 @@ fn of_call(call: &Call) -> usize {
         _ => 0,
     };
     let message = call.status.message.as_ref();
-    let hits = call.faults.iter();
-    let hits = hits.map(|hit| size_of_val(hit) + hit.did.len());
     size_of::<Call>()
         + request
         + response
         + message.map_or(0, |message| message.len())
-        + hits.sum::<usize>()
+        + of_hits(&call.faults)
+}
+
+fn of_hits(hits: &[Hit]) -> usize {
+    let hits = hits.iter();
+    hits.map(|hit| size_of_val(hit) + hit.did.len()).sum()
 }
 
 fn of_note(note: &WatchNote) -> usize {
     size_of::<WatchNote>()
+        + of_hits(&note.faults)
         + match &note.watched {
             Watched::Event { kv, .. } => of_key_value(kv),
             Watched::Created { key, range_end, .. } => key.len() + range_end.len(),

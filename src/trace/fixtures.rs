@@ -207,6 +207,9 @@ pub(super) fn note(time: Time, millis: u64, watched: Watched) -> Box<WatchNote> 
         revision: 10_231,
         message_bytes: 1_710,
         watched,
+        faults: Box::default(),
+        held: Duration::ZERO,
+        delivered: true,
     })
 }
 

@@ -212,6 +212,7 @@ impl Lines for Json {
                 line.number(name!("events"), *events);
             }
         }
+        line.touched(note);
         line.end();
     }
 

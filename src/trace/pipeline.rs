@@ -215,7 +215,8 @@ impl Pipeline {
     }
 
     fn handle_note(&mut self, note: Box<WatchNote>) {
-        if matches!(note.watched, Watched::Event { .. }) {
+        // One that never passes is late by no time.
+        if matches!(note.watched, Watched::Event { .. }) && note.delivered {
             self.lag.handle_event(note, &mut self.resolved);
             self.write_resolved();
         } else {

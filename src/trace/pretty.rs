@@ -1,6 +1,8 @@
 //! The log for people: one aligned line a call. `docs/log.md` explains the
 //! columns.
 
+mod faults;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -160,9 +162,7 @@ impl Lines for Pretty {
         row.put_right(style, &duration(took), self.took_end());
         self.bytes(&mut row, Some(call.sent.bytes), Some(call.received.bytes));
         let mut notes = Notes::after(&mut row);
-        for hit in &call.faults {
-            notes.put(WARNING, &shown(&format!("fault {}: {}", hit.name, hit.did)));
-        }
+        faults::hits(&call.faults, &mut notes);
         status_notes(call, &mut notes);
         answer_notes(call, operation, &mut notes);
         if let Some(header) = call.header {
@@ -202,6 +202,7 @@ impl Lines for Pretty {
             row.pad_to(self.took_end() + 16);
         }
         let mut notes = Notes::after(&mut row);
+        faults::touched(note, &mut notes);
         let watch = format!("watch {}", note.watch_id);
         match &note.watched {
             Watched::Created { start_revision, .. } => {

@@ -277,6 +277,8 @@ fn half(action: &Action) -> Half {
         Action::Reset(reset) => reset.at == Stage::Request,
         Action::Error(_) | Action::Hang(_) | Action::Duplicate(_) => true,
         Action::LoseReply(_) | Action::WithholdTrailers(_) | Action::CutShort(_) => false,
+        // Never among the candidates for a call.
+        Action::Watch(_) => false,
     };
     if request {
         Half::Request

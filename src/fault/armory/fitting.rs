@@ -1,7 +1,9 @@
 //! Whether a fault is about a call: what the connection shows, what the call's
 //! head shows, what its request shows, each looked at as soon as it is known.
 
+use crate::etcd::EventKind;
 use crate::etcd::verdict::Asked;
+use crate::etcd::watch_verdict::AskedWatch;
 use crate::etcd::{Method, MethodName, Request};
 use crate::fault::plan::{
     Action, FaultSpec, Match, lies_within, lives_on, may_have_later_requests,
@@ -38,12 +40,22 @@ pub(super) fn fits_caller(terms: &Match, call: &Asked<'_>) -> bool {
 
 /// Whether a call whose connection and head fit is meant.
 pub(super) fn fits_request(terms: &Match, call: &Asked<'_>, operation: &Operation<'_>) -> bool {
+    terms.verb.holds(|term| operation.verb == Some(term.0))
+        && fits_object(terms, operation)
+        && (terms.request_size).is_none_or(|sizes| {
+            // An empty message (to ask for everything) has a size, a message that
+            // was never sent has none.
+            let sent = call.request_bytes > 0 || *call.request != Request::Unread;
+            sent && sizes.contains(call.request_bytes)
+        })
+}
+
+/// Whether what is read or written is meant.
+fn fits_object(terms: &Match, operation: &Operation<'_>) -> bool {
     let object = operation.object.as_ref();
     let (key, end) = (operation.key, operation.range_end);
-    terms.verb.holds(|term| operation.verb == Some(term.0))
-        && terms
-            .resource
-            .holds(|term| object.is_some_and(|object| term.fits(object.resource, object.group)))
+    (terms.resource)
+        .holds(|term| object.is_some_and(|object| term.fits(object.resource, object.group)))
         && terms
             .group
             .holds(|term| object.is_some_and(|object| !object.internal && term.fits(object.group)))
@@ -59,12 +71,6 @@ pub(super) fn fits_request(terms: &Match, call: &Asked<'_>, operation: &Operatio
         && (terms.key_prefix)
             .holds(|prefix| key.is_some_and(|key| lies_within(prefix.bytes(), key, end)))
         && (terms.key_range).holds(|range| key.is_some_and(|key| range.meets(key, end)))
-        && (terms.request_size).is_none_or(|sizes| {
-            // An empty message (to ask for everything) has a size, a message that
-            // was never sent has none.
-            let sent = call.request_bytes > 0 || *call.request != Request::Unread;
-            sent && sizes.contains(call.request_bytes)
-        })
 }
 
 /// Whether anything can be done to calls of this method. A stream that lives as
@@ -80,6 +86,31 @@ fn is_possible(action: &Action, name: &MethodName) -> bool {
         }
         _ => false,
     };
-    !(action.needs_an_end() && lives_on(name))
+    !matches!(action, Action::Watch(_))
+        && !(action.needs_an_end() && lives_on(name))
         && (!only_later_requests || may_have_later_requests(name))
+}
+
+/// Whether watches of a Watch stream with this head could be meant.
+pub(super) fn fits_watch_stream(terms: &Match, call: &Asked<'_>) -> bool {
+    let name = call.name;
+    terms.service.holds(|term| term.fits(&name.service))
+        && (terms.method).holds(|term| term.fits(&name.service, &name.method))
+        && fits_caller(terms, call)
+}
+
+/// Whether a watch is meant. What is asked of the key and of the object is asked
+/// of the event where there is one, and else of the watched range.
+pub(super) fn fits_watch(
+    terms: &Match,
+    watch: &AskedWatch<'_>,
+    event: Option<EventKind>,
+    operation: &Operation<'_>,
+) -> bool {
+    let end = Some(watch.range_end).filter(|end| !end.is_empty());
+    (terms.watched_prefix).holds(|prefix| lies_within(prefix.bytes(), watch.key, end))
+        && (terms.watch_id).holds(|wanted| watch.watch_id == i64::try_from(*wanted).ok())
+        && (terms.start_revision).is_none_or(|range| range.contains(watch.start_revision))
+        && (terms.event).holds(|term| event == Some(term.0))
+        && fits_object(terms, operation)
 }

@@ -108,7 +108,10 @@ mod tests {
     fn what_lacks_a_segment_does_not_fit() {
         let pod = "/registry/pods/lab/web-0";
         assert!(may_fit("{}", pod));
-        assert!(may_fit("{resource: pods, namespace: lab, name: web-0}", pod));
+        assert!(may_fit(
+            "{resource: pods, namespace: lab, name: web-0}",
+            pod
+        ));
         assert!(!may_fit("{resource: pods, namespace: la}", pod));
         assert!(!may_fit("{resource: secrets, namespace: lab}", pod));
         assert!(may_fit("{namespace: [lab, kube-system]}", pod));
@@ -120,7 +123,10 @@ mod tests {
     #[test]
     fn resources_are_looked_for_where_they_are_kept() {
         assert!(may_fit("{resource: nodes}", "/registry/minions/a"));
-        assert!(may_fit("{resource: services}", "/registry/services/specs/a/b"));
+        assert!(may_fit(
+            "{resource: services}",
+            "/registry/services/specs/a/b"
+        ));
         let custom = "/registry/example.org/nodes/a";
         assert!(may_fit("{resource: nodes}", custom));
         assert!(may_fit("{resource: pods}", "/registry/pods/"));

@@ -6,10 +6,11 @@ use std::time::Instant;
 use super::Armory;
 use super::chance::Identity;
 use super::compose::Composition;
-use super::fitting::{fits_connection, fits_request};
+use super::fitting::{fits_connection, fits_request, fits_watch_stream};
 use super::rule::Rule;
 use super::schedule::{Phase, sooner};
 use crate::etcd::verdict::{Asked, FaultId, Judge, Refreshed, Suspicion, Verdict};
+use crate::etcd::watch_verdict::{AskedWatch, Moment, Strike};
 use crate::fault::plan::Action;
 use crate::kube::key::KeySpace;
 use crate::kube::operation::Operation;
@@ -18,17 +19,21 @@ use crate::relay::Peers;
 /// Decides about one connection's calls by the rules of the armory.
 #[derive(Debug)]
 pub(super) struct ConnectionJudge {
-    armory: Arc<Armory>,
+    pub(super) armory: Arc<Armory>,
     peers: Arc<Peers>,
-    keys: KeySpace,
+    pub(super) keys: KeySpace,
     /// Which change of the armory `rules` is of.
     generation: u64,
     /// Those that fit the connection, in the order of the plan.
-    rules: Vec<Arc<Rule>>,
+    pub(super) rules: Vec<Arc<Rule>>,
     /// Whether one of them was active at the last look.
     armed: bool,
     /// Whether one of those that were duplicates requests.
     keeps: bool,
+    /// Whether one of those that were is about watches.
+    watches: bool,
+    /// When one about watches begins or ends.
+    next: Option<Instant>,
     /// Whether anybody has looked since `rules` were taken.
     looked: bool,
     /// When `armed` has to be looked at again; `None` at the next change.
@@ -45,6 +50,8 @@ impl ConnectionJudge {
             rules: Vec::new(),
             armed: false,
             keeps: false,
+            watches: false,
+            next: None,
             looked: false,
             look_at: None,
         };
@@ -74,6 +81,8 @@ impl ConnectionJudge {
         self.looked = true;
         self.armed = false;
         self.keeps = false;
+        self.watches = false;
+        self.next = None;
         self.look_at = None;
         for rule in &self.rules {
             let edge = match rule.phase(now) {
@@ -85,6 +94,10 @@ impl ConnectionJudge {
                 Phase::Waiting(begins) => begins,
                 Phase::Over(_) => None,
             };
+            if let Action::Watch(_) = rule.spec.action {
+                self.watches |= matches!(rule.phase(now), Phase::Active(_));
+                self.next = sooner(self.next, edge);
+            }
             self.look_at = sooner(self.look_at, edge);
         }
     }
@@ -105,6 +118,8 @@ impl Judge for ConnectionJudge {
             armed: self.armed,
             changed,
             keeps: self.keeps,
+            watches: self.watches,
+            next: self.next,
         }
     }
 
@@ -148,6 +163,23 @@ impl Judge for ConnectionJudge {
             self.armory.note_used_up();
         }
         composition.into_verdict()
+    }
+
+    fn touches_watches(&mut self, call: &Asked<'_>, now: Instant) -> bool {
+        self.rules.iter().any(|rule| {
+            matches!(rule.spec.action, Action::Watch(_))
+                && fits_watch_stream(&rule.spec.matches, call)
+                && rule.active_until(now).is_some()
+        })
+    }
+
+    fn judge_watch(
+        &mut self,
+        watch: &AskedWatch<'_>,
+        moment: Moment<'_>,
+        now: Instant,
+    ) -> Vec<Strike> {
+        self.strikes(watch, moment, now)
     }
 
     fn is_lifted(&self, fault: FaultId) -> bool {

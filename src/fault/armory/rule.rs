@@ -82,7 +82,8 @@ impl Rule {
 
     /// Whether a call with this head could be meant.
     pub fn may_fit_head(&self, call: &Asked<'_>) -> bool {
-        self.glance.may_fit_method(&self.spec, call.method, call.name)
+        self.glance
+            .may_fit_method(&self.spec, call.method, call.name)
             && fits_caller(&self.spec.matches, call)
     }
 
@@ -93,6 +94,11 @@ impl Rule {
 
     pub fn expires(&self) -> Option<Instant> {
         self.schedule.expires()
+    }
+
+    /// Which of its windows it is in.
+    pub fn window(&self, now: Instant) -> u64 {
+        self.schedule.window(now)
     }
 
     /// Whether its time to live is over.

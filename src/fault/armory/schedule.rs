@@ -64,6 +64,16 @@ impl Schedule {
         }
     }
 
+    /// Which of its windows it is in, from 0; the last one that began, between two.
+    pub fn window(&self, now: Instant) -> u64 {
+        let (Some(begins), Some(repeat)) = (self.begins, self.repeat) else {
+            return 0;
+        };
+        let into = now.saturating_duration_since(begins).as_nanos();
+        into.checked_div(repeat.as_nanos())
+            .map_or(0, |window| u64::try_from(window).unwrap_or(u64::MAX))
+    }
+
     /// When it is over for good.
     pub fn ends(&self) -> Option<Instant> {
         let last = match (self.repeat, self.begins, self.duration) {

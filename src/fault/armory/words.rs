@@ -38,7 +38,7 @@ pub(super) fn cut_short(cut: &CutShort) -> String {
 }
 
 /// `250 us`, `212 ms`, `1.5 s`.
-fn time(duration: Duration) -> String {
+pub(super) fn time(duration: Duration) -> String {
     if duration >= Duration::from_secs(1) {
         let seconds = format!("{:.3}", duration.as_secs_f64());
         format!("{} s", seconds.trim_end_matches('0').trim_end_matches('.'))

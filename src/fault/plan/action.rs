@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::delay::Delay;
 use super::scalar::{Size, as_text};
+use super::watch::WatchAction;
 use crate::etcd::verdict::{Close, Portion, Refusal, Sees};
 use crate::fault::etcd_error::{EtcdError, REQUEST_TIMED_OUT};
 use crate::grpc::Code;
@@ -45,11 +46,13 @@ pub enum Action {
     CutShort(CutShort),
     /// etcd executes the call twice.
     Duplicate(Duplicate),
+    /// Something is done to watches, or to what comes on them.
+    Watch(#[cfg_attr(test, schemars(with = "super::schema::WrittenWatch"))] WatchAction),
 }
 
 impl Action {
     /// Every action's name.
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 10] = [
         "delay",
         "rate",
         "error",
@@ -59,6 +62,7 @@ impl Action {
         "withhold_trailers",
         "cut_short",
         "duplicate",
+        "watch",
     ];
 
     /// The action's name in a plan.
@@ -73,6 +77,7 @@ impl Action {
             Action::WithholdTrailers(_) => "withhold_trailers",
             Action::CutShort(_) => "cut_short",
             Action::Duplicate(_) => "duplicate",
+            Action::Watch(_) => "watch",
         }
     }
 
@@ -276,7 +281,7 @@ mod lose_reply {
     }
 }
 
-fn is_false(flag: &bool) -> bool {
+pub(super) fn is_false(flag: &bool) -> bool {
     !flag
 }
 

@@ -13,10 +13,12 @@ mod read;
 mod read_action;
 mod read_delay;
 mod read_match;
+mod read_watch;
 mod scalar;
 #[cfg(test)]
 mod schema;
 mod terms;
+mod watch;
 
 use std::num::NonZeroU64;
 
@@ -34,6 +36,11 @@ pub use error::{Place, PlanError, PlanErrors};
 pub use scalar::{AnyOf, FaultName, Glob, KeyText, Probability, Size, Span};
 pub use terms::{
     GroupTerm, KeyRange, Match, MethodTerm, ResourceTerm, ServiceTerm, SizeRange, VerbTerm,
+};
+
+pub use watch::{
+    CancelTold, CancelWatch, DropStream, DuplicateEvents, EventTerm, FalsifyProgress, Fragment,
+    RefuseWatch, ReorderEvents, RevisionRange, Stall, WatchAction,
 };
 
 pub(in crate::fault) use methods::{known_methods, lives_on, may_have_later_requests};

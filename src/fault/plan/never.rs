@@ -6,6 +6,7 @@
 use super::action::Action;
 use super::field::{Field, Fields, Findings};
 use super::methods::{self, Known, lives_on, may_have_later_requests};
+use super::read_watch::look_at_watch;
 use super::terms::{Match, MethodTerm, ResourceTerm, VerbTerm, lies_within};
 use crate::kube::operation::Verb;
 use crate::kube::resources::{self, BuiltIn};
@@ -69,6 +70,16 @@ pub(super) fn look_at_action(
     field: &Field<'_>,
     findings: &mut Findings,
 ) {
+    if let Action::Watch(watch) = action {
+        look_at_watch(matches, watch, field, findings);
+    } else if matches.asks_for_watch() {
+        field.refuse(
+            findings,
+            "watched_prefix, watch_id, start_revision and event ask about watches, and this is \
+             done to calls",
+            "use action: {watch: …}, or leave them out",
+        );
+    }
     let meant = Meant::of(matches);
     if action.needs_an_end() && meant.all(|known| lives_on(&known.name().1)) {
         field.refuse(

@@ -7,6 +7,7 @@ use super::action::{
 use super::field::{Field, Findings};
 use super::node::Value;
 use super::read_delay::read_delay;
+use super::read_watch::read_watch;
 use super::scalar::Size;
 use crate::fault::etcd_error::EtcdError;
 use crate::grpc::Code;
@@ -39,6 +40,7 @@ pub(super) fn read_action(field: &Field<'_>, findings: &mut Findings) -> Option<
                 "delay" => "write delay: {request: 200ms}",
                 "rate" => "write rate: {calls_per_second: 5}",
                 "error" => "write error: no-leader",
+                "watch" => "write watch: drop_events, or watch: {stall: {for: 30s}}",
                 _ => "write reset: {at: request}",
             };
             field.refuse(findings, format!("\"{name}\" needs settings"), hint);
@@ -70,6 +72,7 @@ pub(super) fn read_action(field: &Field<'_>, findings: &mut Findings) -> Option<
         "reset" => reset(&settings, findings).map(Action::Reset),
         "cut_short" => cut_short(&settings, findings).map(Action::CutShort),
         "duplicate" => duplicate(&settings, findings).map(Action::Duplicate),
+        "watch" => read_watch(&settings, findings).map(Action::Watch),
         name => {
             settings.map(findings, &[])?;
             without_settings(name)
@@ -101,7 +104,7 @@ fn rate(field: &Field<'_>, findings: &mut Findings) -> Option<Rate> {
     None
 }
 
-fn answer(field: &Field<'_>, findings: &mut Findings) -> Option<Answer> {
+pub(super) fn answer(field: &Field<'_>, findings: &mut Findings) -> Option<Answer> {
     if let Value::Text(name) = &field.node.value {
         if let Some(error) = EtcdError::named(name) {
             return Some(Answer::Etcd(error));
@@ -129,7 +132,7 @@ fn answer(field: &Field<'_>, findings: &mut Findings) -> Option<Answer> {
     })
 }
 
-fn message(field: &Field<'_>, findings: &mut Findings) -> Option<Box<str>> {
+pub(super) fn message(field: &Field<'_>, findings: &mut Findings) -> Option<Box<str>> {
     let text = field.text(findings)?;
     if text.len() > LONGEST_MESSAGE {
         let why = format!("the text is longer than {LONGEST_MESSAGE} bytes");
@@ -159,7 +162,7 @@ fn status_code(field: &Field<'_>, findings: &mut Findings) -> Option<StatusCode>
     }
 }
 
-fn reset_code(field: &Field<'_>, findings: &mut Findings) -> Option<ResetCode> {
+pub(super) fn reset_code(field: &Field<'_>, findings: &mut Findings) -> Option<ResetCode> {
     let text = field.text(findings)?;
     let code = ResetCode::all().find(|code| code.name() == Some(text));
     if code.is_none() {

@@ -39,7 +39,7 @@ pub(super) fn read_delay(field: &Field<'_>, findings: &mut Findings) -> Option<D
     (delay != Delay::default()).then_some(delay)
 }
 
-fn read_wait(field: &Field<'_>, findings: &mut Findings) -> Option<Wait> {
+pub(super) fn read_wait(field: &Field<'_>, findings: &mut Findings) -> Option<Wait> {
     if !matches!(field.node.value, Value::Map(_)) {
         let drawn = Distribution::Fixed(some_time(field, findings)?);
         return Some(Wait {

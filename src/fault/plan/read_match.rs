@@ -7,6 +7,7 @@ use super::scalar::{AnyOf, Glob, KeyText};
 use super::terms::{
     GroupTerm, KeyRange, Match, MethodTerm, ResourceTerm, ServiceTerm, SizeRange, VerbTerm,
 };
+use super::watch::{EventTerm, RevisionRange};
 use crate::kube::operation::Verb;
 
 const TERMS: &[&str] = &[
@@ -26,6 +27,10 @@ const TERMS: &[&str] = &[
     "tls_identity",
     "sni",
     "listener",
+    "watched_prefix",
+    "watch_id",
+    "start_revision",
+    "event",
 ];
 
 /// Reads the terms; also gives their fields, for what is wrong among them.
@@ -72,6 +77,16 @@ pub(super) fn read_match<'n>(
             field.text_as(findings, "write IP:PORT or :PORT", |text| {
                 ListenerTerm::parse(text).ok_or_else(|| "is no address of a listener".to_owned())
             })
+        }),
+        watched_prefix: any(&fields, "watched_prefix", findings, key),
+        watch_id: any(&fields, "watch_id", findings, |field, findings| {
+            field.whole(findings)
+        }),
+        start_revision: (fields.get("start_revision"))
+            .and_then(|field| revisions(&field, findings)),
+        event: any(&fields, "event", findings, |field, findings| {
+            let kind = field.word(findings, "kind of event", &EventTerm::NAMES);
+            kind.map(EventTerm)
         }),
     };
     Some((matches, fields))
@@ -225,4 +240,28 @@ fn sizes(field: &Field<'_>, findings: &mut Findings) -> Option<SizeRange> {
         return None;
     }
     Some(sizes)
+}
+
+fn revisions(field: &Field<'_>, findings: &mut Findings) -> Option<RevisionRange> {
+    let fields = field.map(findings, &["min", "max"])?;
+    let mut whole = |name| match fields.get(name) {
+        Some(field) => field.whole(findings).map(Some),
+        None => Some(None),
+    };
+    let range = RevisionRange {
+        min: whole("min")?,
+        max: whole("max")?,
+    };
+    match (range.min, range.max) {
+        (None, None) => {
+            field.refuse(findings, "it is not said which", "write {min: 1}");
+            None
+        }
+        (Some(min), Some(max)) if min > max => {
+            let why = format!("no revision is at least {min} and at most {max}");
+            field.refuse(findings, why, "swap the two");
+            None
+        }
+        _ => Some(range),
+    }
 }

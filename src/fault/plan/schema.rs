@@ -15,6 +15,7 @@ use super::action::{Action, Amount, Answer, ResetCode, StatusCode};
 use super::delay::{Exponential, Normal, Pareto, Uniform, Wait};
 use super::scalar::{AnyOf, Size, Span};
 use super::terms::VerbTerm;
+use super::watch::{EventTerm, WatchAction};
 use super::{Plan, SCHEMA};
 use crate::fault::etcd_error::EtcdError;
 use crate::grpc::Code;
@@ -178,6 +179,39 @@ pub(super) enum WrittenAction {
     /// An action with its settings.
     Settings(Box<Action>),
 }
+
+/// What is done to watches, as it is written.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code)]
+pub(super) enum WrittenWatch {
+    /// One that needs no settings.
+    Name(WatchName),
+    /// One with its settings.
+    Settings(Box<WatchAction>),
+}
+
+/// What is done to watches and needs no settings.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(dead_code)]
+pub(super) enum WatchName {
+    DropStream,
+    Cancel,
+    Refuse,
+    Stall,
+    DropEvents,
+    DuplicateEvents,
+    ReorderEvents,
+    DropProgress,
+    Fragment,
+}
+
+written!(EventTerm, "Event", |_: &mut SchemaGenerator| json_schema!({
+    "description": "How a key changed.",
+    "type": "string",
+    "enum": ["put", "delete"],
+}));
 
 /// An action that needs no settings.
 #[derive(JsonSchema)]

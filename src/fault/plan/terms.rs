@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::address::{ClientTerm, ListenerTerm};
 use super::scalar::{AnyOf, Glob, KeyText, Size, as_text};
+use super::watch::{EventTerm, RevisionRange};
 use crate::etcd::Method;
 use crate::kube::operation::Verb;
 
@@ -74,9 +75,29 @@ pub struct Match {
     /// Our own address that the client called: IP:PORT or :PORT.
     #[serde(skip_serializing_if = "AnyOf::is_absent")]
     pub listener: AnyOf<ListenerTerm>,
+    /// Of a watch: the whole range that it watches lies within this prefix.
+    #[serde(skip_serializing_if = "AnyOf::is_absent")]
+    pub watched_prefix: AnyOf<KeyText>,
+    /// Of a watch: its number on its stream.
+    #[serde(skip_serializing_if = "AnyOf::is_absent")]
+    pub watch_id: AnyOf<u64>,
+    /// Of a watch: the revision that it was asked to start from; 0 for now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_revision: Option<RevisionRange>,
+    /// Of an event of a watch: how the key changed, `put` or `delete`.
+    #[serde(skip_serializing_if = "AnyOf::is_absent")]
+    pub event: AnyOf<EventTerm>,
 }
 
 impl Match {
+    /// Whether a term asks about a watch.
+    pub fn asks_for_watch(&self) -> bool {
+        !(self.watched_prefix.is_absent()
+            && self.watch_id.is_absent()
+            && self.start_revision.is_none()
+            && self.event.is_absent())
+    }
+
     /// Whether a term asks about the key, or about what it means to Kubernetes.
     pub fn asks_for_key(&self) -> bool {
         !(self.resource.is_absent()

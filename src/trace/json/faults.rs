@@ -1,8 +1,8 @@
 //! What faults did to a call, or to a connection.
 
 use super::{Line, json_text};
-use crate::etcd::ConnectionEnded;
 use crate::etcd::verdict::Hit;
+use crate::etcd::{ConnectionEnded, WatchNote};
 
 impl Line<'_> {
     /// The faults that struck a call, in the order of the plan.
@@ -20,6 +20,18 @@ impl Line<'_> {
         }
         if !hits.is_empty() {
             self.out.push(b']');
+        }
+    }
+
+    /// What faults did to what came on a watch.
+    pub(super) fn touched(&mut self, note: &WatchNote) {
+        self.faults(&note.faults);
+        if !note.held.is_zero() {
+            let held = u64::try_from(note.held.as_micros()).unwrap_or(u64::MAX);
+            self.number(name!("held_us"), held);
+        }
+        if !note.delivered {
+            self.out.extend_from_slice(b",\"delivered\":false");
         }
     }
 

@@ -238,6 +238,7 @@ impl Judge for RandomJudge {
             armed: self.is_armed(now),
             changed: self.remover.0.swap(false, Ordering::Relaxed),
             keeps: self.abilities.duplicates,
+            ..Refreshed::default()
         }
     }
 

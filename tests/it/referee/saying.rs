@@ -34,6 +34,7 @@ where
             armed: true,
             changed: false,
             keeps: false,
+            ..Refreshed::default()
         }
     }
 

@@ -147,7 +147,11 @@ fn what_is_kept_for_a_second_execution_counts_as_held() {
         + ("content-type".len() + "application/grpc".len());
     stand.open(1, PUT);
     stand.message(Side::Client, 1, 1000, true);
-    assert_eq!(hold.held(), fields as u64 + 1005 + 1005, "kept, and waiting");
+    assert_eq!(
+        hold.held(),
+        fields as u64 + 1005 + 1005,
+        "kept, and waiting"
+    );
     // Another one finds no room: it is executed once, and says so.
     stand.open(3, PUT);
     stand.message(Side::Client, 3, 1000, true);

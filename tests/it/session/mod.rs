@@ -9,4 +9,5 @@ mod let_go;
 mod messages;
 mod script;
 mod stand;
+mod touched_watches;
 mod watches;

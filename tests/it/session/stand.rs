@@ -1,10 +1,12 @@
 //! Two scripted peers around a session whose judge is told what to say. What
 //! reaches a peer is written down frame by frame.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use etcdtap::etcd::verdict::{Asked, FaultId, Hit, Judge, Refreshed, Suspicion, Verdict};
+use etcdtap::etcd::watch_verdict::{AskedWatch, Moment, Stamp, Strike, WatchAct};
 use etcdtap::etcd::{Call, Event, Session, SessionOptions};
 use etcdtap::http2::hpack::{Decoder, Encoder, Indexing};
 use etcdtap::http2::{Both, Deframer, PREFACE, Piece, Side, frame_encoder};
@@ -15,9 +17,16 @@ use super::script::{id, peers, prefixed};
 /// Gives each call its verdict, by its path.
 type Decide = dyn FnMut(&Asked<'_>) -> Option<Verdict> + Send;
 
+/// Says what strikes a watch at a moment.
+type StrikeWatch = dyn FnMut(&AskedWatch<'_>, Moment<'_>) -> Vec<WatchAct> + Send;
+
 /// What a test and its judge share.
 #[derive(Default)]
 pub struct Bench {
+    /// Where there is one, watches are touched.
+    pub watches: Option<Box<StrikeWatch>>,
+    /// Until when what strikes a watch holds.
+    pub until: Option<Instant>,
     pub lifted: bool,
     pub changed: bool,
     pub disarmed: bool,
@@ -43,6 +52,8 @@ impl Judge for Told {
             armed: !bench.disarmed,
             changed: std::mem::take(&mut bench.changed),
             keeps: true,
+            watches: bench.watches.is_some(),
+            next: None,
         }
     }
 
@@ -64,6 +75,41 @@ impl Judge for Told {
         Some(Box::new(verdict))
     }
 
+    fn touches_watches(&mut self, _: &Asked<'_>, _: Instant) -> bool {
+        self.bench.lock().unwrap().watches.is_some()
+    }
+
+    fn judge_watch(
+        &mut self,
+        watch: &AskedWatch<'_>,
+        moment: Moment<'_>,
+        _: Instant,
+    ) -> Vec<Strike> {
+        let mut bench = self.bench.lock().unwrap();
+        let until = bench.until;
+        let stamp = Stamp {
+            fault: 1,
+            window: 0,
+        };
+        if let Moment::Standing { struck } = moment
+            && struck.contains(&stamp)
+        {
+            return Vec::new();
+        }
+        let acts = bench.watches.as_mut().map(|say| say(watch, moment));
+        let strike = |act| Strike {
+            hit: Hit {
+                fault: FaultId(1),
+                name: "told".into(),
+                did: "what it was told".into(),
+            },
+            stamp,
+            until,
+            act,
+        };
+        acts.unwrap_or_default().into_iter().map(strike).collect()
+    }
+
     fn is_lifted(&self, _: FaultId) -> bool {
         self.bench.lock().unwrap().lifted
     }
@@ -79,6 +125,8 @@ struct Reader {
     decoder: Decoder,
     frames: Vec<String>,
     raw: Vec<u8>,
+    /// The content of each stream.
+    content: BTreeMap<u32, Vec<u8>>,
 }
 
 impl Reader {
@@ -88,6 +136,7 @@ impl Reader {
             decoder: Decoder::new(),
             frames: Vec::new(),
             raw: Vec::new(),
+            content: BTreeMap::new(),
         }
     }
 
@@ -102,7 +151,11 @@ impl Reader {
                     chunk,
                     end_stream,
                     ..
-                } => format!("DATA {stream} {}{}", chunk.len(), end(end_stream)),
+                } => {
+                    let content = self.content.entry(stream.number()).or_default();
+                    content.extend(chunk);
+                    format!("DATA {stream} {}{}", chunk.len(), end(end_stream))
+                }
                 Piece::HeaderBlock {
                     stream,
                     block,
@@ -313,6 +366,12 @@ impl Stand {
     /// What has reached the server since it was asked last.
     pub fn server_got(&mut self) -> Vec<String> {
         std::mem::take(&mut self.readers.client.frames)
+    }
+
+    /// The content that has left on a stream in `from`'s direction.
+    pub fn content(&self, from: Side, stream: u32) -> Vec<u8> {
+        let content = self.readers[from].content.get(&stream);
+        content.cloned().unwrap_or_default()
     }
 
     /// All bytes that have left in `from`'s direction.

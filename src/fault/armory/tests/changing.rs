@@ -15,6 +15,7 @@ fn nothing_is_armed_until_something_is_loaded() {
         armed: true,
         changed: true,
         keeps: false,
+        ..Refreshed::default()
     };
     assert_eq!(stand.refresh(), changed);
     assert_eq!(
@@ -32,6 +33,7 @@ fn nothing_is_armed_until_something_is_loaded() {
             armed: false,
             changed: true,
             keeps: false,
+            ..Refreshed::default()
         }
     );
     assert!(stand.judge.is_lifted(FaultId(1)));
@@ -105,6 +107,7 @@ fn a_paused_fault_lets_go_and_rests() {
             armed: false,
             changed: true,
             keeps: false,
+            ..Refreshed::default()
         }
     );
     assert_eq!(stand.status().state, FaultState::Paused);
