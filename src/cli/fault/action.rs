@@ -64,6 +64,10 @@ pub(super) struct ActionFlags {
     #[arg(long, value_name = "SIZE", help_heading = HEADING)]
     bytes_per_second: Option<String>,
 
+    /// Strike watches, open ones too: drop_events, stall, cancel, 'stall: {for: 30s}', …
+    #[arg(long, value_name = "YAML", help_heading = HEADING)]
+    watch: Option<String>,
+
     /// Anything that a plan can say, as YAML: 'delay: {each_response_message: 5ms}'
     #[arg(long, value_name = "YAML", help_heading = HEADING)]
     action: Option<String>,
@@ -138,6 +142,10 @@ impl ActionFlags {
                 "--bytes-per-second",
                 json!({ "rate": { "bytes_per_second": bytes } }),
             ));
+        }
+        if let Some(text) = &self.watch {
+            let watch = yaml::read("--watch", text, "drop_events")?;
+            given.push(("--watch", json!({ "watch": watch })));
         }
         if let Some(text) = &self.action {
             let action = yaml::read("--action", text, "delay: {response: 200ms}")?;

@@ -25,6 +25,14 @@ fn refused(line: &[&str]) -> String {
 
 #[test]
 fn flags_say_what_a_plan_says() {
+    let watch = fault(&["one", "--watch", "stall: {for: 30s}"]).unwrap();
+    assert_eq!(
+        watch["action"],
+        json!({ "watch": { "stall": { "for": "30s" } } })
+    );
+    let watch = fault(&["one", "--watch", "drop_events", "--resource", "pods"]).unwrap();
+    assert_eq!(watch["action"], json!({ "watch": "drop_events" }));
+    FaultSpec::from_json(&watch.to_string()).unwrap();
     for (line, action) in [
         (
             &["--delay-response", "250ms"][..],

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// The plans of `fixtures/plans` that are right.
-pub(super) const GOOD: [(&str, &str); 10] = [
+pub(super) const GOOD: [(&str, &str); 11] = [
     ("delay", include_str!("../../../fixtures/plans/delay.yaml")),
     ("rate", include_str!("../../../fixtures/plans/rate.yaml")),
     ("error", include_str!("../../../fixtures/plans/error.yaml")),
@@ -26,6 +26,7 @@ pub(super) const GOOD: [(&str, &str); 10] = [
         include_str!("../../../fixtures/plans/duplicate.yaml"),
     ),
     ("match", include_str!("../../../fixtures/plans/match.yaml")),
+    ("watch", include_str!("../../../fixtures/plans/watch.yaml")),
 ];
 
 #[test]
@@ -66,6 +67,15 @@ fn names_that_do_not_exist_are_refused_with_those_that_were_meant() {
         "bad-names",
         include_str!("../../../fixtures/plans/bad-names.yaml"),
         include_str!("../../../fixtures/plans/bad-names.expected"),
+    );
+}
+
+#[test]
+fn watch_faults_that_make_no_sense_are_refused() {
+    golden(
+        "bad-watches",
+        include_str!("../../../fixtures/plans/bad-watches.yaml"),
+        include_str!("../../../fixtures/plans/bad-watches.expected"),
     );
 }
 
