@@ -233,7 +233,7 @@ impl<T: Tap> Connection<T> {
                 if framed && !orders.is_empty() {
                     apply_gates(orders, slot, held);
                 }
-                slot.head[from] = true;
+                let is_head = !std::mem::replace(&mut slot.head[from], true);
                 if end_stream {
                     slot.ended[from] = true;
                     slot.stalls[from].over(&mut half.stalls, now);
@@ -250,6 +250,16 @@ impl<T: Tap> Connection<T> {
                                 half.swallow_block(unit, summary.table_changed);
                                 *interposed = true;
                                 passed = false;
+                            } else if collect && is_head && lane.head_made_up {
+                                // The receiver has had ours; an end may come with it.
+                                half.swallow_block(unit, summary.table_changed);
+                                *interposed = true;
+                                passed = false;
+                                frame.priority = None;
+                                if end_stream {
+                                    fields.retain(|field| !belongs_to_head(&field.name));
+                                    lane.hold_fields(fields, frame, held);
+                                }
                             } else if collect && lane.holds_block(end_stream) {
                                 half.swallow_block(unit, summary.table_changed);
                                 *interposed = true;
@@ -454,6 +464,11 @@ fn reset_is_held<S>(from: Side, slot: &Slot<S>) -> bool {
             .touch
             .as_ref()
             .is_some_and(|touch| !touch.dead[from.peer()] && !touch.lanes[from].delivered)
+}
+
+/// Whether a field stands in a response's head, and not in its trailers.
+fn belongs_to_head(name: &[u8]) -> bool {
+    name.starts_with(b":") || name == b"content-type"
 }
 
 fn owned(field: crate::http2::hpack::Field<'_>) -> HeaderField {

@@ -297,6 +297,12 @@ impl<T: Tap> Hands<'_, T> {
                     if lane.gate.limit() < *at {
                         break;
                     }
+                    if !lane.head_given {
+                        // The sender has answered nothing yet, and we do.
+                        half.write_block(id, &made_up_head(side), Frame::default());
+                        lane.head_given = true;
+                        lane.head_made_up = true;
+                    }
                     let stream_room = window.available(least) - lane.ahead;
                     let room = half.room().min(stream_room).max(0) as u64;
                     let n = (bytes.len() as u64).min(room) as usize;

@@ -65,6 +65,8 @@ pub(super) struct Lane {
     pub ahead: i64,
     /// The receiver was given a header block.
     pub head_given: bool,
+    /// It was one of ours: the sender's own is still to come, and of no use.
+    pub head_made_up: bool,
     /// The receiver was given END_STREAM.
     pub delivered: bool,
     /// It waits for the connection's window.

@@ -213,6 +213,11 @@ impl Etcd {
             .collect()
     }
 
+    /// Where the first member tells its metrics, always in plain text.
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.members[0].seat.health
+    }
+
     /// The members' client addresses as URLs.
     pub fn urls(&self) -> Vec<String> {
         let scheme = match self.pki {

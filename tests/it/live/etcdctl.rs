@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 use super::certs::Pki;
@@ -114,7 +115,7 @@ impl Etcdctl {
     pub fn spawn<'a>(&self, command: impl IntoIterator<Item = &'a str>) -> Ongoing {
         let mut command = self.command(command);
         let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         Ongoing {
             output: Lines::follow(child.stdout.take().unwrap()),
             child,
@@ -143,6 +144,16 @@ pub struct Ongoing {
 }
 
 impl Ongoing {
+    /// Types a line into it.
+    pub async fn type_line(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().unwrap();
+        input
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .unwrap();
+        input.flush().await.unwrap();
+    }
+
     /// Ends it without giving it a chance to say goodbye.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();

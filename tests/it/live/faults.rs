@@ -22,4 +22,5 @@ mod slow;
 mod streams;
 mod timing;
 mod together;
+mod touched_watches;
 mod watch;

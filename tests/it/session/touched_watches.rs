@@ -753,3 +753,45 @@ fn what_is_no_watch_response_passes() {
     let content = watches.content(Side::Server);
     assert!(content.ends_with(&odd));
 }
+
+/// etcd sends its head with its first answer, and a refusal may come before.
+#[test]
+fn a_refusal_before_any_answer_has_a_head_of_its_own() {
+    for (ends, last) in [
+        (false, "HEADERS 1 grpc-status=0 END"),
+        (true, "HEADERS 1 grpc-status=14 END"),
+    ] {
+        let mut watches = Watches::with(SessionOptions::default());
+        let mut asked = 0;
+        watches.touch(move |_, moment| {
+            asked += usize::from(matches!(moment, Moment::Asked));
+            match moment {
+                Moment::Asked if asked == 1 => vec![WatchAct::Refuse {
+                    reason: "no".into(),
+                }],
+                _ => Vec::new(),
+            }
+        });
+        watches.stand.open(1, WATCH);
+        watches.ask(&create("a"));
+        let frames = watches.stand.client_got();
+        let head = "HEADERS 1 :status=200 content-type=application/grpc";
+        assert_eq!(frames[0], head);
+        assert_eq!(watches.client_heard(), ["-1 refused no"]);
+        let status = [(":status", "200"), ("content-type", "application/grpc")];
+        if ends {
+            let fields = [status[0], status[1], ("grpc-status", "14")];
+            watches.stand.headers(Side::Server, 1, &fields, true);
+        } else {
+            watches.stand.headers(Side::Server, 1, &status, false);
+            watches.watch(0, "b");
+            assert_eq!(watches.client_heard(), ["0 created"]);
+            let trailers = [("grpc-status", "0")];
+            watches.stand.headers(Side::Server, 1, &trailers, true);
+        }
+        let frames = watches.stand.client_got();
+        let heads = frames.iter().filter(|frame| frame.contains(":status"));
+        assert_eq!(heads.count(), 0, "{frames:?}");
+        assert_eq!(frames.last().map(String::as_str), Some(last));
+    }
+}

@@ -137,8 +137,8 @@ async fn requests_for_watches_come_late(mut stack: Stack) {
 }
 
 /// How many watches etcd has open.
-async fn watchers(stack: &Stack) -> u64 {
-    let metrics = http::once(stack.etcd.addresses()[0], "GET", "/metrics", "").await;
+pub async fn watchers(stack: &Stack) -> u64 {
+    let metrics = http::once(stack.etcd.metrics_address(), "GET", "/metrics", "").await;
     let body = metrics.unwrap().body;
     let line = body
         .lines()
