@@ -25,7 +25,7 @@ mod frame;
 mod hpack;
 mod judge;
 mod overhear;
-mod random;
+pub mod random;
 mod receive;
 mod rest;
 mod said;

@@ -10,4 +10,6 @@ mod messages;
 mod script;
 mod stand;
 mod touched_watches;
+mod watch_chance;
+mod watch_stand;
 mod watches;
