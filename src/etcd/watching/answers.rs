@@ -149,12 +149,17 @@ impl Tracker {
             let ended = response.canceled;
             return self.late_for_the_dead(call, watching, &taken, ended, doing);
         }
-        if response.fragment {
-            return watching.run.push((taken.body, taken.hold));
+        let (id, fragment) = (response.watch_id, response.fragment);
+        let (of, mut parts) = std::mem::take(&mut watching.run);
+        if of != id && !parts.is_empty() {
+            // etcd left the other one unfinished.
+            self.whole_answer(call, watching, std::mem::take(&mut parts), doing);
         }
-        let mut parts = std::mem::take(&mut watching.run);
         parts.push((taken.body, taken.hold));
-        self.whole_answer(call, watching, parts, doing);
+        match fragment {
+            true => watching.run = (id, parts),
+            false => self.whole_answer(call, watching, parts, doing),
+        }
     }
 
     /// Something for a watch that ended by our doing: the client gets none of it.

@@ -48,8 +48,8 @@ pub(super) struct Watching {
     watches: BTreeMap<i64, Watch>,
     /// The last header that etcd sent.
     header: Box<[u8]>,
-    /// The fragments of an answer that is not whole.
-    run: Vec<(Vec<u8>, Hold)>,
+    /// The fragments of an answer that is not whole, and of which watch.
+    run: (i64, Vec<(Vec<u8>, Hold)>),
     /// What struck the stream as a whole.
     hits: Vec<Hit>,
     /// No rule is about it any more; when nothing waits it passes by itself again.
@@ -84,7 +84,7 @@ impl Watching {
             creations: (0..asked).map(|_| Creation::Asked).collect(),
             watches: BTreeMap::new(),
             header: Box::default(),
-            run: Vec::new(),
+            run: (0, Vec::new()),
             hits: Vec::new(),
             leaving: false,
             timer: None,
@@ -100,7 +100,7 @@ impl Watching {
 
     /// Whether it could pass by itself again at once.
     fn is_idle(&self) -> bool {
-        self.run.is_empty()
+        self.run.1.is_empty()
             && self.watches.values().all(Watch::is_idle)
             && self.taking.client.is_idle()
             && self.taking.server.is_idle()

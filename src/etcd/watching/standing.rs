@@ -112,6 +112,9 @@ impl Tracker {
         hit: &Hit,
         doing: &mut Doing<'_>,
     ) {
+        if watching.run.0 == id {
+            watching.run.1.clear();
+        }
         let watch = watching.watches.entry(id).or_default();
         watch.dead = true;
         for mut unit in watch.drain() {

