@@ -15,6 +15,7 @@ mod session;
 mod tracker;
 mod trial;
 pub mod verdict;
+pub mod warden;
 mod watch;
 mod watch_stream;
 pub mod watch_verdict;
