@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::call::Request;
 use super::method::{Method, MethodName};
-use super::watch_verdict::{AskedWatch, Moment, Strike};
 use super::warden::Warden;
+use super::watch_verdict::{AskedWatch, Moment, Strike};
 use crate::grpc::Code;
 use crate::http2::{ErrorCode, StreamId};
 use crate::relay::{HeaderField, Hold, Peers};

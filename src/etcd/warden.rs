@@ -108,9 +108,8 @@ pub struct Conditions {
 impl Conditions {
     /// Whether anything is done to the bytes, whatever they mean.
     pub fn on_bytes(&self) -> bool {
-        let of = |side| {
-            self.frozen[side] || self.speed[side].is_some() || self.latency[side].is_some()
-        };
+        let of =
+            |side| self.frozen[side] || self.speed[side].is_some() || self.latency[side].is_some();
         of(crate::http2::Side::Client) || of(crate::http2::Side::Server)
     }
 }

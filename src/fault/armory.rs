@@ -15,8 +15,8 @@ mod refused;
 mod rule;
 mod schedule;
 mod status;
-mod watches;
 mod warden;
+mod watches;
 mod words;
 
 use std::fmt;

@@ -101,13 +101,19 @@ impl ConnectionWarden {
         if let Some(at) = known
             && self.decided[at].window == window
         {
-            return self.decided[at].draws.map_or(Standing::Idle, Standing::Struck);
+            return self.decided[at]
+                .draws
+                .map_or(Standing::Idle, Standing::Struck);
         }
         if rule.active_until(now).is_none() {
             // Its counts are used up.
             return Standing::Idle;
         }
-        let after = rule.spec.action.connection().and_then(ConnectionAction::after);
+        let after = rule
+            .spec
+            .action
+            .connection()
+            .and_then(ConnectionAction::after);
         if let Some(after) = after {
             let Some(due) = self.opened.checked_add(after.0) else {
                 return Standing::Idle;
@@ -279,7 +285,9 @@ fn conditions(holding: &[(Arc<Rule>, Draws)]) -> Conditions {
             }
             Some(ConnectionAction::MaxConcurrentStreams(streams)) => {
                 made.of_frames.push(rule.id);
-                let fewest = made.most_streams.map_or(*streams, |most| most.min(*streams));
+                let fewest = made
+                    .most_streams
+                    .map_or(*streams, |most| most.min(*streams));
                 made.most_streams = Some(fewest);
             }
             _ => {}

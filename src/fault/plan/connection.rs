@@ -40,7 +40,7 @@ pub enum ConnectionAction {
     /// What becomes of the client's PINGs.
     Ping(PingFault),
     /// The client may have so many streams open.
-    MaxConcurrentStreams(u32),
+    MaxConcurrentStreams(#[cfg_attr(test, schemars(extend("maximum" = 4_294_967_295_u32)))] u32),
     /// The client's TLS handshake goes wrong; only on listeners with TLS.
     Tls(TlsFault),
 }

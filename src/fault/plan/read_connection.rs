@@ -1,10 +1,10 @@
 //! Reading what is done to a connection.
 
+use super::action::{Plain, ResetCode};
 use super::connection::{
     Bandwidth, ConnectionAction, Direction, Goaway, HalfOpen, Latency, PingFault, Struck, TlsFault,
     Towards,
 };
-use super::action::{Plain, ResetCode};
 use super::field::{Field, Fields, Findings};
 use super::node::Value;
 use super::read_action::reset_code;
