@@ -5,10 +5,11 @@ use super::connection::{
     Bandwidth, ConnectionAction, Direction, Goaway, HalfOpen, Latency, PingFault, Struck, TlsFault,
     Towards,
 };
+use super::delay::Wait;
 use super::field::{Field, Fields, Findings};
 use super::node::Value;
 use super::read_action::reset_code;
-use super::read_delay::{DISTRIBUTIONS, any_time, read_drawn, read_wait};
+use super::read_delay::{DISTRIBUTIONS, read_drawn, read_wait};
 use super::scalar::Span;
 use crate::http2::ErrorCode;
 
@@ -122,7 +123,15 @@ fn struck(field: &Field<'_>, findings: &mut Findings) -> Option<Struck> {
 /// `None` if it is wrong.
 fn after(fields: &Fields<'_>, findings: &mut Findings) -> Option<Option<Span>> {
     match fields.get("after") {
-        Some(field) => any_time(&field, findings).map(Some),
+        Some(field) => {
+            let age = field.span(findings)?;
+            if age.0 > Wait::LONGEST {
+                let why = format!("no connection is waited for until it is {age} old");
+                field.refuse(findings, why, "write 24h or less");
+                return None;
+            }
+            Some(Some(age))
+        }
         None => Some(None),
     }
 }
@@ -230,8 +239,13 @@ fn latency(field: &Field<'_>, findings: &mut Findings) -> Option<Latency> {
 
 fn ping(field: &Field<'_>, findings: &mut Findings) -> Option<PingFault> {
     if let Value::Text(_) = field.node.value {
-        let ways = [("unanswered", PingFault::Unanswered)];
-        return field.word(findings, "fault on PINGs", &ways);
+        let text = field.text(findings)?;
+        if text == "unanswered" {
+            return Some(PingFault::Unanswered);
+        }
+        let why = format!("\"{text}\" is nothing that becomes of PINGs");
+        field.refuse(findings, why, "write unanswered, or {delay: 5s}");
+        return None;
     }
     let fields = field.map(findings, &["delay"])?;
     let hint = "write ping: unanswered, or ping: {delay: 5s}";

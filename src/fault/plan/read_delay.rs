@@ -136,7 +136,7 @@ fn needed<T>(
 }
 
 /// A time that somebody may wait.
-pub(super) fn any_time(field: &Field<'_>, findings: &mut Findings) -> Option<Span> {
+fn any_time(field: &Field<'_>, findings: &mut Findings) -> Option<Span> {
     let span = field.span(findings)?;
     if span.0 > Wait::LONGEST {
         let why = format!("{span} is longer than any client waits");

@@ -171,6 +171,10 @@ fn a_stream_that_is_being_opened_counts() {
     // Nothing could touch calls: bytes pass as they come, also half a frame.
     stand.bench.lock().unwrap().disarmed = true;
     stand.change();
+    stand.frames(Side::Client, |out| {
+        frame_encoder::window_update(out, id(0), 1)
+    });
+    stand.server_got();
     let mut head = Vec::new();
     let mut encoder = etcdtap::http2::hpack::Encoder::new();
     let mut block = Vec::new();
@@ -213,7 +217,10 @@ fn a_goaway_waits_until_the_server_has_greeted() {
 #[test]
 fn a_connection_without_frames_cannot_be_said_goodbye_to() {
     let mut stand = Stand::ungreeted(SessionOptions::default(), |_| None);
-    stand.send(Side::Client, b"GET /health HTTP/1.1\r\n");
+    // The stand reads frames only.
+    let request = b"GET /health HTTP/1.1\r\n\r\n";
+    stand.session.handle_bytes(Side::Client, request, stand.now);
+    while stand.session.poll_transmit(Side::Client).is_some() {}
     stand.meets(goaway(ErrorCode::NO_ERROR, "", false));
     assert_eq!(stand.client_got(), NONE);
     assert_eq!(stand.bench.lock().unwrap().gave_up.len(), 1);
