@@ -41,6 +41,8 @@ pub(super) struct Goodbye {
     due: Option<OwnGoaway>,
     /// The warning is out; the rest follows by then.
     warned_until: Option<Instant>,
+    /// PINGs of ours that the client has not acknowledged.
+    pings: u32,
     /// The last stream that etcd gets, since the client was told.
     last: Option<StreamId>,
 }
@@ -58,11 +60,14 @@ impl Goodbye {
 
     /// Whether this acknowledges our PING; that it has come is noted.
     pub fn took_ack(&mut self, payload: [u8; 8], now: Instant) -> bool {
-        let ours = payload == PAYLOAD && self.warned_until.is_some();
-        if ours {
-            self.warned_until = Some(now);
+        if payload != PAYLOAD || self.pings == 0 {
+            return false;
         }
-        ours
+        self.pings -= 1;
+        if let Some(until) = &mut self.warned_until {
+            *until = now.min(*until);
+        }
+        true
     }
 
     /// When there is something to say though nothing comes.
@@ -84,6 +89,7 @@ impl<T: Tap> Connection<T> {
             let out = self.halves.server.out.own();
             frame_encoder::goaway(out, last, ErrorCode::NO_ERROR, &what.debug);
             frame_encoder::ping(out, false, PAYLOAD);
+            self.goodbye.pings += 1;
             self.goodbye.warned_until = now.checked_add(WARNED_FOR);
         } else {
             self.goodbye.warned_until = None;
@@ -100,6 +106,8 @@ impl<T: Tap> Connection<T> {
         {
             return;
         }
+        // From here on it waits for no time, but for the client's frame.
+        self.goodbye.warned_until = None;
         let client = &self.halves.client;
         if !client.framed && !client.deframer.at_frame_boundary() {
             return;
@@ -107,7 +115,6 @@ impl<T: Tap> Connection<T> {
         let Some(what) = self.goodbye.due.take() else {
             return;
         };
-        self.goodbye.warned_until = None;
         let last = match self.goodbye.last {
             Some(last) => last,
             None => self.at_most_etcds(self.last_client_stream),
