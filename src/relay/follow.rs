@@ -346,8 +346,9 @@ impl<T: Tap> Connection<T> {
                     let values = stream_limit.rewritten(&frame, own);
                     announced(settings, from, half, peer)?;
                     half.swallow(unit, 0);
-                    half.out.begin();
-                    frame_encoder::settings(half.out.own(), &values);
+                    let mut rewritten = Vec::new();
+                    frame_encoder::settings(&mut rewritten, &values);
+                    half.out.settings(rewritten);
                     *interposed = true;
                     return Ok(true);
                 }

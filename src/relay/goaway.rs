@@ -1,15 +1,13 @@
 //! GOAWAY of our own making, towards the client (RFC 9113, section 6.8).
 //!
 //! The last stream that it names is the last one that etcd got: what the client
-//! opens above it is swallowed, so that it is the truth. It goes out only where
-//! no frame of the client's is passing in pieces, for that one might open a
-//! stream.
+//! opens above it is swallowed, so that it is the truth.
 
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Phase};
 use super::tap::Tap;
-use crate::http2::{ErrorCode, StreamId, frame_encoder};
+use crate::http2::{Both, ErrorCode, StreamId, frame_encoder};
 
 /// The largest number of a stream: whoever reads it learns that an end is near,
 /// and that nothing is lost yet.
@@ -39,7 +37,9 @@ pub struct OwnGoaway {
 pub(super) struct Goodbye {
     /// What is to be said yet.
     due: Option<OwnGoaway>,
-    /// The warning is out; the rest follows by then.
+    /// The warning is out.
+    warned: bool,
+    /// The rest follows by then.
     warned_until: Option<Instant>,
     /// PINGs of ours that the client has not acknowledged.
     pings: u32,
@@ -84,14 +84,7 @@ impl<T: Tap> Connection<T> {
             return;
         }
         self.interposed = true;
-        if what.graceful && self.goodbye.last.is_none() {
-            let last = self.at_most_etcds(ALL_STREAMS);
-            let out = self.halves.server.out.own();
-            frame_encoder::goaway(out, last, ErrorCode::NO_ERROR, &what.debug);
-            frame_encoder::ping(out, false, PAYLOAD);
-            self.goodbye.pings += 1;
-            self.goodbye.warned_until = now.checked_add(WARNED_FOR);
-        } else {
+        if !what.graceful {
             self.goodbye.warned_until = None;
         }
         self.goodbye.due = Some(what);
@@ -106,15 +99,27 @@ impl<T: Tap> Connection<T> {
         {
             return;
         }
-        // From here on it waits for no time, but for the client's frame.
+        // From here on it waits for no time, but for whole frames: one of the
+        // client's could open a stream, one of the server's be a GOAWAY.
         self.goodbye.warned_until = None;
-        let client = &self.halves.client;
-        if !client.framed && !client.deframer.at_frame_boundary() {
+        let Both { client, server } = &self.halves;
+        if !client.is_between_frames() || !server.is_between_frames() {
             return;
         }
         let Some(what) = self.goodbye.due.take() else {
             return;
         };
+        if what.graceful && !self.goodbye.warned && self.goodbye.last.is_none() {
+            let last = self.at_most_etcds(ALL_STREAMS);
+            let out = self.halves.server.out.own();
+            frame_encoder::goaway(out, last, ErrorCode::NO_ERROR, &what.debug);
+            frame_encoder::ping(out, false, PAYLOAD);
+            self.goodbye.pings += 1;
+            self.goodbye.warned = true;
+            self.goodbye.warned_until = now.checked_add(WARNED_FOR);
+            self.goodbye.due = Some(what);
+            return;
+        }
         let last = match self.goodbye.last {
             Some(last) => last,
             None => self.at_most_etcds(self.last_client_stream),

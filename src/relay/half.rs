@@ -194,6 +194,12 @@ impl Half {
         self.window.available(DEFAULT_INITIAL_WINDOW_SIZE) - self.ahead - promised
     }
 
+    /// Whether no frame is passing of which it is not known what it is: DATA
+    /// apart, frames that leave one by one leave whole.
+    pub fn is_between_frames(&self) -> bool {
+        self.framed || self.deframer.at_frame_boundary()
+    }
+
     /// The frame or block that the input has reached the end of passes as it
     /// came. Not inlined: it is called from everywhere, and its code should be
     /// fetched once.

@@ -70,9 +70,8 @@ impl<T: Tap> Connection<T> {
         let Some(announced) = &half.announced else {
             return;
         };
-        let whole = half.framed || half.deframer.at_frame_boundary();
         // Room is left for the server's own.
-        if !whole || half.unacknowledged.len() >= MOST_UNACKNOWLEDGED / 2 {
+        if !half.is_between_frames() || half.unacknowledged.len() >= MOST_UNACKNOWLEDGED / 2 {
             return;
         }
         let value = told(limit.wanted, announced.max_concurrent_streams);
