@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// The plans of `fixtures/plans` that are right.
-pub(super) const GOOD: [(&str, &str); 11] = [
+pub(super) const GOOD: [(&str, &str); 12] = [
     ("delay", include_str!("../../../fixtures/plans/delay.yaml")),
     ("rate", include_str!("../../../fixtures/plans/rate.yaml")),
     ("error", include_str!("../../../fixtures/plans/error.yaml")),
