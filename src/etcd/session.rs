@@ -179,7 +179,7 @@ impl Session {
             // sending half still waits for answers.) The one that went first
             // ended them.
             let by = self.ended.map_or(from, |(side, _)| side);
-            self.end_calls(by, now);
+            self.end_calls(Some(by), now);
         }
     }
 
@@ -187,7 +187,10 @@ impl Session {
     /// summary as the last event. `how` says in words how it came.
     pub fn finish(&mut self, how: &str, now: Instant) {
         let by = self.ended.map(|(side, _)| side);
-        self.end_calls(by.unwrap_or(Side::Client), now);
+        self.end_calls(
+            by.or(self.must_end().is_none().then_some(Side::Client)),
+            now,
+        );
         let mut interposed = (false, 0);
         let (user_agent, streams, reports) = match &mut self.protocol {
             Protocol::Http2(connection) => {
@@ -413,7 +416,7 @@ impl Session {
         {
             self.lingers = false;
             let by = self.ended.map_or(Side::Server, |(side, _)| side);
-            self.end_calls(by, now);
+            self.end_calls(Some(by), now);
         }
     }
 
@@ -524,7 +527,7 @@ impl Session {
                 let tell = telling(&self.peers, &mut self.events);
                 let read = connection.handle_bytes(from, bytes, now, tell);
                 if let Err(offence) = read {
-                    self.end_calls(offence.by, now);
+                    self.end_calls(Some(offence.by), now);
                     self.stop(offence, now);
                 }
             }
@@ -623,7 +626,7 @@ impl Session {
         }
     }
 
-    fn end_calls(&mut self, by: Side, now: Instant) {
+    fn end_calls(&mut self, by: Option<Side>, now: Instant) {
         match &mut self.protocol {
             Protocol::Http2(connection) => {
                 connection.handle_loss(by, now);

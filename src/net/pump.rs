@@ -153,6 +153,10 @@ impl<C: Wire, S: Wire> Pump<C, S> {
         if struck == Some(Ends::ByReset) {
             return Poll::Ready(End::Struck(Ends::ByReset));
         }
+        // Before reading: a kernel tells of a reset once, and then of an end.
+        if let Some(lost) = self.seen_now() {
+            return Poll::Ready(End::Lost(lost));
+        }
         let (up, down) = match self.carry(cx) {
             Ok(turns) => turns,
             Err(lost) => match self.keep_unseen(lost) {
@@ -162,9 +166,6 @@ impl<C: Wire, S: Wire> Pump<C, S> {
         };
         if let Some(ends) = struck {
             return Poll::Ready(End::Struck(ends));
-        }
-        if let Some(lost) = self.seen_now() {
-            return Poll::Ready(End::Lost(lost));
         }
         self.start_doubles(cx);
         if self.core.upstream_spoke

@@ -293,8 +293,8 @@ impl<T: Tap> Connection<T> {
         self.release_pings(now);
     }
 
-    /// Both ends are gone; `by` went first.
-    pub fn handle_loss(&mut self, by: Side, now: Instant) {
+    /// Both ends are gone; `by` went first, if either did.
+    pub fn handle_loss(&mut self, by: Option<Side>, now: Instant) {
         self.end_all(StreamEnd::ConnectionLost { by }, now);
     }
 

@@ -436,7 +436,9 @@ impl Line<'_> {
             }
             Ending::ConnectionLost { by } => {
                 self.word(name!("ending"), "connection_lost");
-                self.display(name!("lost_by"), by);
+                if let Some(by) = by {
+                    self.display(name!("lost_by"), by);
+                }
             }
             Ending::TracingStopped => self.word(name!("ending"), "tracing_stopped"),
             Ending::Injected => self.word(name!("ending"), "injected"),

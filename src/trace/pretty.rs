@@ -481,7 +481,10 @@ fn status_notes(call: &Call, notes: &mut Notes<'_, '_>) {
         Ending::Trailers => {}
         Ending::NoTrailers => notes.put(style, "no trailers"),
         Ending::Reset { by, code } => notes.put(style, &format!("reset by the {by}: {code}")),
-        Ending::ConnectionLost { by } => notes.put(style, &format!("connection lost by the {by}")),
+        Ending::ConnectionLost { by: Some(by) } => {
+            notes.put(style, &format!("connection lost by the {by}"));
+        }
+        Ending::ConnectionLost { by: None } => notes.put(style, "connection ended by a fault"),
         Ending::TracingStopped => notes.put(WARNING, "no longer traced"),
         Ending::Injected => {}
         Ending::InjectedReset { code } => notes.put(style, &format!("reset by etcdtap: {code}")),
