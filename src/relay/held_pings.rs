@@ -65,10 +65,13 @@ impl HeldPings {
     }
 
     fn due(&mut self, now: Instant) -> Option<[u8; 8]> {
-        let (_, payload) = self
-            .waiting
-            .pop_front_if(|(due, _)| due.is_some_and(|due| due <= now))?;
-        Some(payload)
+        let is_due = self.next().is_some_and(|due| due <= now);
+        let first = if is_due {
+            self.waiting.pop_front()
+        } else {
+            None
+        };
+        first.map(|(_, payload)| payload)
     }
 }
 

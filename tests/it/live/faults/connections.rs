@@ -26,7 +26,9 @@ on_setups! {
     an_orderly_close_and_a_reset_differ: PLAIN_35;
     a_watch_survives_the_end_of_its_connection: PLAIN_34, MTLS_35;
     after_goaway_open_watches_live_on: PLAIN_34, MTLS_35;
+    after_goaway_grpc_go_calls_elsewhere: PLAIN_34, MTLS_35;
     goaway_strikes_each_connection_at_its_age: PLAIN_35;
+    grpc_go_leaves_over_unanswered_pings: PLAIN_35;
     half_open_towards_the_client: PLAIN_35, MTLS_34;
     half_open_towards_etcd: PLAIN_34, MTLS_35;
     a_black_hole_gives_back_what_it_held: PLAIN_34, MTLS_35;
@@ -115,8 +117,11 @@ async fn a_member_that_refuses(mut stack: Stack) {
         ),
     )
     .await;
-    let mut raw = TcpStream::connect(member).await.unwrap();
-    let error = read(&mut raw).await.expect_err("a reset");
+    // The reset may be as fast as the connection.
+    let error = match TcpStream::connect(member).await {
+        Ok(mut raw) => read(&mut raw).await.expect_err("a reset"),
+        Err(error) => error,
+    };
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     let line = told(&stack, "dead-member", 1).await.remove(0);
     assert_eq!(line.text("listener"), member.to_string());
@@ -316,6 +321,47 @@ async fn after_goaway_open_watches_live_on(mut stack: Stack) {
     let events = |line: &Line| line.is("watch_event") && line.number("revision") == Some(at);
     let events = stack.proxy.log.wait_for_count("the event", 2, events).await;
     assert!(events.iter().all(|line| old.contains(&line.number("conn"))));
+}
+
+/// etcdctl holds a lock meanwhile, and gives it back with the same client.
+async fn after_goaway_grpc_go_calls_elsewhere(mut stack: Stack) {
+    let switch = arm_with_switch(&mut stack, "faults: []").await;
+    let etcdctl = stack.etcdctl();
+    let lock = tokio::spawn(async move { etcdctl.run(["lock", "/l", "/bin/sleep", "2"]).await });
+    let locked = |line: &Line| line.is_call("Txn");
+    let locked = stack.proxy.log.wait_for("the lock", locked).await;
+    add(&switch, &documented_fault("draining")).await;
+    told(&stack, "draining", 1).await;
+    switch.fault("remove draining").await;
+    soon("the unlock", lock).await.unwrap().ok();
+    let unlocked = |line: &Line| line.is_call("DeleteRange");
+    let unlocked = stack.proxy.log.wait_for("the unlock", unlocked).await;
+    assert_eq!(unlocked.text("status"), "OK");
+    assert_ne!(unlocked.number("conn"), locked.number("conn"));
+}
+
+/// grpc-go asks every 10 s at most, and waits as long as it was told.
+async fn grpc_go_leaves_over_unanswered_pings(mut stack: Stack) {
+    let switch = arm_with_switch(&mut stack, "faults: []").await;
+    add(&switch, &documented_fault("unanswered-pings")).await;
+    let watching = stack
+        .etcdctl()
+        .flag("--keepalive-time", "10s")
+        .flag("--keepalive-timeout", "2s")
+        .spawn(["watch", "/p/", "--prefix"]);
+    let left = |line: &Line| line.text("state") == "closed" && is_struck(line, "unanswered-pings");
+    let line = stack.proxy.log.wait_for("its leaving", left).await;
+    assert_eq!(line.text("by"), "client");
+    // It watches again over a new connection.
+    clear(&switch).await;
+    let created = |line: &Line| line.is("watch_created");
+    stack
+        .proxy
+        .log
+        .wait_for_count("a new watch", 2, created)
+        .await;
+    Truth::of(&stack).await.put("/p/a", "seen").await;
+    watching.output.wait_for(|line| line == "seen").await;
 }
 
 async fn goaway_strikes_each_connection_at_its_age(mut stack: Stack) {
