@@ -85,8 +85,8 @@ pub enum Ending {
     },
     /// The connection ended under it.
     ConnectionLost {
-        /// Whose end went away first.
-        by: Side,
+        /// Whose end went away first; `None` if a fault ended both.
+        by: Option<Side>,
     },
     /// Tracing of the connection stopped; the call itself may go on.
     TracingStopped,

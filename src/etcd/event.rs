@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::verdict::Hit;
 use super::{Call, WatchNote};
 use crate::http2::{Both, Offence, Side};
 use crate::relay::{Peers, SideReport};
@@ -46,6 +47,15 @@ pub enum Event {
         /// The members' client URLs.
         client_urls: Vec<Box<str>>,
     },
+    /// Faults struck a connection.
+    Fault {
+        /// The connection.
+        peers: Arc<Peers>,
+        /// When.
+        at: Instant,
+        /// Which, in the order of the plan.
+        hits: Vec<Hit>,
+    },
     /// A connection ended, or never came to stand.
     ConnectionEnded(Box<ConnectionEnded>),
 }
@@ -72,6 +82,9 @@ pub struct ConnectionEnded {
     pub reports: Both<SideReport>,
     /// Whose end went first, where that is known.
     pub by: Option<Side>,
+    /// Faults that struck the connection as a whole, in the order of their doing
+    /// so.
+    pub faults: Vec<Hit>,
     /// Whether faults held, dropped, added or changed anything on it.
     pub interposed: bool,
     /// The client's PINGs that were answered in etcd's stead, which would have

@@ -161,7 +161,12 @@ impl OpenCall {
                 },
             ) => Code::CANCELLED,
             (None, Ending::Reset { code, .. }) => Code::from_reset(code),
-            (None, Ending::ConnectionLost { by: Side::Client }) => Code::CANCELLED,
+            (
+                None,
+                Ending::ConnectionLost {
+                    by: Some(Side::Client),
+                },
+            ) => Code::CANCELLED,
             (None, Ending::Trailers | Ending::NoTrailers) => {
                 self.http_status.map_or(Code::UNKNOWN, Code::from_http)
             }

@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 use super::Event;
 use super::dictionary::Dictionary;
 use super::event::ConnectionEnded;
+use super::plight::{Ends, Plight};
 use super::tracker::{Stream, Tracker};
-use super::verdict::{Errand, FaultId, Judge};
+use super::verdict::{Errand, FaultId, Hit, Judge};
+use super::warden::Warden;
 use crate::http1;
 use crate::http2::{Both, ErrorCode, Offence, Opening, Side, StreamId, sniff};
-use crate::relay::{self, EndOfBytes, HoldAccount, HoldBudget, Peers, Transmit};
+use crate::relay::{
+    self, EndOfBytes, HoldAccount, HoldBudget, OwnGoaway, Peers, Transmit, Weather,
+};
 
 /// What the core of every connection shares.
 #[derive(Debug, Clone)]
@@ -75,6 +79,8 @@ pub struct Session {
     ended: Option<(Side, EndOfBytes)>,
     /// etcd has ended, and what waits for the client's windows is still to be given.
     lingers: bool,
+    /// What faults do to it as a whole, if they could.
+    plight: Option<Box<Plight>>,
 }
 
 #[derive(Debug)]
@@ -122,7 +128,17 @@ impl Session {
             deadline: None,
             ended: None,
             lingers: false,
+            plight: None,
         }
+    }
+
+    /// With somebody who decides about the connection as a whole; `hits` is what
+    /// he has done to it already. He is asked at the next
+    /// [`Session::handle_change`].
+    #[must_use]
+    pub fn with_warden(mut self, warden: Box<dyn Warden>, hits: Vec<Hit>) -> Session {
+        self.plight = Some(Box::new(Plight::new(warden, hits)));
+        self
     }
 
     /// `from` sent `bytes`. What is decoded of them is known, and its events
@@ -163,7 +179,7 @@ impl Session {
             // sending half still waits for answers.) The one that went first
             // ended them.
             let by = self.ended.map_or(from, |(side, _)| side);
-            self.end_calls(by, now);
+            self.end_calls(Some(by), now);
         }
     }
 
@@ -171,7 +187,10 @@ impl Session {
     /// summary as the last event. `how` says in words how it came.
     pub fn finish(&mut self, how: &str, now: Instant) {
         let by = self.ended.map(|(side, _)| side);
-        self.end_calls(by.unwrap_or(Side::Client), now);
+        self.end_calls(
+            by.or(self.must_end().is_none().then_some(Side::Client)),
+            now,
+        );
         let mut interposed = (false, 0);
         let (user_agent, streams, reports) = match &mut self.protocol {
             Protocol::Http2(connection) => {
@@ -198,6 +217,11 @@ impl Session {
                 streams,
                 reports,
                 by,
+                faults: self
+                    .plight
+                    .as_mut()
+                    .map(|plight| std::mem::take(&mut plight.hits))
+                    .unwrap_or_default(),
                 interposed: interposed.0,
                 pings_answered: interposed.1,
             })));
@@ -210,6 +234,7 @@ impl Session {
     /// go.
     pub fn handle_change(&mut self, now: Instant) {
         self.refresh(now);
+        self.look(now);
         self.linger_no_more(now);
     }
 
@@ -238,7 +263,12 @@ impl Session {
     /// The time of [`Session::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.refresh(now);
+        let plight = self.plight.as_ref().and_then(|plight| plight.next());
+        if plight.is_some_and(|due| due <= now) {
+            self.look(now);
+        }
         if let Protocol::Http2(connection) = &mut self.protocol {
+            connection.handle_timeout(now);
             let mut any = false;
             while let Some(stream) = connection.tap().bench.due(now) {
                 connection.nudge(stream, now, |_, _| {});
@@ -334,14 +364,34 @@ impl Session {
 
     /// When to call [`Session::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match &self.protocol {
+        let due = match &self.protocol {
             Protocol::Http2(connection) => {
                 let bench = &connection.tap_ref().bench;
                 let due = bench.next().into_iter().chain(bench.next_edge());
-                due.chain(self.deadline).min()
+                due.chain(connection.poll_timeout()).min()
             }
-            _ => self.deadline,
+            _ => None,
+        };
+        let look = self.plight.as_ref().and_then(|plight| plight.next());
+        due.into_iter().chain(look).chain(self.deadline).min()
+    }
+
+    /// What is done to the connection's bytes before they are handed in, while
+    /// anything is.
+    pub fn weather(&mut self) -> Option<&mut Weather> {
+        self.plight.as_mut()?.weather.as_deref_mut()
+    }
+
+    /// The weather may have calmed down.
+    pub fn clear_up(&mut self) {
+        if let Some(plight) = &mut self.plight {
+            plight.clear_up();
         }
+    }
+
+    /// Whether a fault ends the connection, and how.
+    pub fn must_end(&self) -> Option<Ends> {
+        self.plight.as_ref().and_then(|plight| plight.ends)
     }
 
     /// A request that is to be executed a second time, over a connection of its
@@ -366,7 +416,7 @@ impl Session {
         {
             self.lingers = false;
             let by = self.ended.map_or(Side::Server, |(side, _)| side);
-            self.end_calls(by, now);
+            self.end_calls(Some(by), now);
         }
     }
 
@@ -457,6 +507,7 @@ impl Session {
         if let Protocol::Http2(_) = self.protocol {
             self.pass[from] = 0;
             self.refresh(now);
+            self.do_to_frames(now);
         }
         self.read(from, bytes, now);
     }
@@ -476,11 +527,56 @@ impl Session {
                 let tell = telling(&self.peers, &mut self.events);
                 let read = connection.handle_bytes(from, bytes, now, tell);
                 if let Err(offence) = read {
-                    self.end_calls(offence.by, now);
+                    self.end_calls(Some(offence.by), now);
                     self.stop(offence, now);
                 }
             }
             Protocol::Undecided { .. } | Protocol::Opaque => {}
+        }
+    }
+
+    /// Has the warden look at the connection.
+    fn look(&mut self, now: Instant) {
+        let Some(plight) = &mut self.plight else {
+            return;
+        };
+        let hits = plight.look(now);
+        if !hits.is_empty() {
+            self.events.push_back(Event::Fault {
+                peers: Arc::clone(&self.peers),
+                at: now,
+                hits,
+            });
+        }
+        self.do_to_frames(now);
+    }
+
+    /// Carries out what needs frames, once it is known whether there are any.
+    fn do_to_frames(&mut self, now: Instant) {
+        let Some(plight) = &mut self.plight else {
+            return;
+        };
+        match &mut self.protocol {
+            Protocol::Undecided { .. } => {}
+            Protocol::Http2(connection) if connection.is_following() => {
+                let mut of_frames = std::mem::take(&mut plight.of_frames);
+                for (_, farewell) in of_frames.goaways.drain(..) {
+                    let what = OwnGoaway {
+                        code: farewell.code,
+                        debug: farewell.debug.as_bytes().into(),
+                        graceful: farewell.graceful,
+                    };
+                    connection.goaway(what, now);
+                }
+                if let Some(hold) = of_frames.pings {
+                    connection.hold_pings(hold, now);
+                }
+                if let Some(most) = of_frames.most_streams {
+                    connection.limit_streams(most);
+                }
+            }
+            _ => plight
+                .give_up_frames("the connection does not speak HTTP/2, or is not read any more"),
         }
     }
 
@@ -530,7 +626,7 @@ impl Session {
         }
     }
 
-    fn end_calls(&mut self, by: Side, now: Instant) {
+    fn end_calls(&mut self, by: Option<Side>, now: Instant) {
         match &mut self.protocol {
             Protocol::Http2(connection) => {
                 connection.handle_loss(by, now);

@@ -575,7 +575,9 @@ impl Tap for Tracker {
                     StreamEnd::Reset {
                         by: Side::Client,
                         ..
-                    } | StreamEnd::ConnectionLost { by: Side::Client }
+                    } | StreamEnd::ConnectionLost {
+                        by: Some(Side::Client)
+                    }
                 );
                 if let Some(Trial::Judged(judged)) = call.trial.as_mut()
                     && left

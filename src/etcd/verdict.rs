@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::call::Request;
 use super::method::{Method, MethodName};
+use super::warden::Warden;
 use super::watch_verdict::{AskedWatch, Moment, Strike};
 use crate::grpc::Code;
 use crate::http2::{ErrorCode, StreamId};
@@ -18,6 +19,13 @@ use crate::relay::{HeaderField, Hold, Peers};
 pub trait Judges: fmt::Debug + Send + Sync {
     /// The judge of a connection between `peers`.
     fn judge(&self, peers: &Arc<Peers>) -> Box<dyn Judge>;
+
+    /// Who decides about the connection as a whole. It was just accepted, on a
+    /// listener that speaks TLS if it is `encrypted`. `None` lets it live.
+    fn warden(&self, peers: &Arc<Peers>, encrypted: bool, now: Instant) -> Option<Box<dyn Warden>> {
+        let _ = (peers, encrypted, now);
+        None
+    }
 }
 
 /// Decides about the calls of one connection.

@@ -1,7 +1,8 @@
 //! What is loaded: the faults that stand, shared by all connections.
 //!
 //! A connection's judge keeps the rules that fit it and looks at one number to
-//! learn whether they changed. A call that no rule fits takes no lock and
+//! learn whether they changed; its warden, who decides about the connection
+//! itself, looks when it is woken. A call that no rule fits takes no lock and
 //! writes nothing that another thread reads.
 
 mod chance;
@@ -14,6 +15,7 @@ mod refused;
 mod rule;
 mod schedule;
 mod status;
+mod warden;
 mod watches;
 mod words;
 
@@ -26,6 +28,7 @@ use arc_swap::ArcSwap;
 
 use super::plan::{FaultSpec, Plan};
 use crate::etcd::verdict::{FaultId, Judge};
+use crate::etcd::warden::Warden;
 use crate::kube::key::KeySpace;
 use crate::notation::nearest;
 use crate::relay::Peers;
@@ -34,6 +37,7 @@ use judge::ConnectionJudge;
 use rate::Shared;
 use rule::Rule;
 use schedule::Schedule;
+use warden::ConnectionWarden;
 
 pub use refused::Refused;
 pub use status::{FaultState, FaultStatus, Over};
@@ -226,6 +230,17 @@ impl Armory {
     /// `keys`.
     pub fn judge(self: &Arc<Self>, peers: &Arc<Peers>, keys: KeySpace) -> Box<dyn Judge> {
         Box::new(ConnectionJudge::new(self, peers, keys))
+    }
+
+    /// Who decides about a connection as a whole, which was accepted at `opened`,
+    /// on a listener with TLS if it is `encrypted`.
+    pub fn warden(
+        self: &Arc<Self>,
+        peers: &Arc<Peers>,
+        encrypted: bool,
+        opened: Instant,
+    ) -> Box<dyn Warden> {
+        Box::new(ConnectionWarden::new(self, peers, encrypted, opened))
     }
 
     /// Has `wake` called after every change, so that connections that hold

@@ -38,8 +38,8 @@ pub(super) struct Ends {
 pub(super) struct Failure {
     /// In words: `upstream refused the connection: …`.
     pub(super) how: String,
-    /// Whose doing it was.
-    pub(super) by: Side,
+    /// Whose doing it was; `None` if a fault's.
+    pub(super) by: Option<Side>,
     /// Whether an operator should hear of it.
     pub(super) matters: bool,
 }
@@ -48,7 +48,7 @@ impl Failure {
     fn client(how: String, matters: bool) -> Failure {
         Failure {
             how,
-            by: Side::Client,
+            by: Some(Side::Client),
             matters,
         }
     }
@@ -60,10 +60,19 @@ impl Failure {
         )
     }
 
+    /// A fault brought it about.
+    pub(super) fn fault(how: &str) -> Failure {
+        Failure {
+            how: how.to_owned(),
+            by: None,
+            matters: false,
+        }
+    }
+
     fn upstream(error: DialError) -> Failure {
         Failure {
             how: error.how,
-            by: Side::Server,
+            by: Some(Side::Server),
             matters: true,
         }
     }
@@ -169,7 +178,7 @@ fn first_spoken(offered: &[Vec<u8>]) -> Answer<'_> {
     }
 }
 
-async fn client_hello(client: TcpStream) -> Result<StartHandshake<TcpStream>, Failure> {
+pub(super) async fn client_hello(client: TcpStream) -> Result<StartHandshake<TcpStream>, Failure> {
     let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), client);
     match timeout(HANDSHAKE_WITHIN, acceptor).await {
         Ok(Ok(start)) => Ok(start),

@@ -13,7 +13,7 @@ use super::double::Report;
 use super::wire::Wire;
 use crate::etcd::Session;
 use crate::http2::{Both, Side};
-use crate::relay::{EndOfBytes, Transmit};
+use crate::relay::{EndOfBytes, Parcel, Transmit};
 use crate::trace;
 
 /// The most that is read at once.
@@ -41,6 +41,10 @@ pub(super) struct Flow {
     lingers: bool,
     /// The reader takes nothing any more, and must not be missed.
     deaf: bool,
+    /// A fault has everything stand still: nothing is read or written.
+    frozen: bool,
+    /// The writer has ended, and that is under way.
+    farewell: Option<Farewell>,
 }
 
 /// Bytes that the reader's socket did not take. While there are any nothing
@@ -203,50 +207,130 @@ impl Flow {
         cx: &mut Context<'_>,
     ) -> Result<Turn, Lost> {
         self.take_owed(from, core);
+        if self.frozen {
+            return Ok(Turn::Waiting);
+        }
         if self.settle(reader, from, cx)?.is_pending() {
             return Ok(Turn::Stalled);
         }
         if self.state != State::Open {
             return Ok(Turn::Waiting);
         }
+        if core.session.weather().is_some() {
+            return self.carry_in_weather(writer, reader, from, core, cx);
+        }
         READ_INTO.with_borrow_mut(|scratch| {
             for _ in 0..READS_PER_TURN {
                 let mut buf = ReadBuf::new(scratch);
-                let farewell = match Pin::new(&mut *writer).poll_read(cx, &mut buf) {
+                match read(writer, &mut buf, from, cx)? {
                     // Read until it says so: only then are we woken again.
                     Poll::Pending => return Ok(Turn::Waiting),
-                    Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    Poll::Ready(None) => {
                         self.pass_on(buf.filled(), reader, from, core, cx)?;
                         if self.settle(reader, from, cx)?.is_pending() {
                             return Ok(Turn::Stalled);
                         }
-                        continue;
                     }
-                    Poll::Ready(Ok(())) => Farewell::Proper,
-                    // How rustls says that close_notify was missing.
-                    Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                        Farewell::Bare
+                    Poll::Ready(Some(farewell)) => {
+                        return self.end(farewell, reader, from, core, cx);
                     }
-                    Poll::Ready(Err(error)) => {
-                        return Err(Lost {
-                            side: from,
-                            by_reading: true,
-                            error,
-                        });
-                    }
-                };
-                self.state = State::Ending(farewell);
-                core.ended_first.get_or_insert(from);
-                core.handle_end(from, EndOfBytes::Closed);
-                self.lingers = from == Side::Server && core.session.lingers();
-                self.pass_on(&[], reader, from, core, cx)?;
-                return Ok(match self.settle(reader, from, cx)? {
-                    Poll::Pending => Turn::Stalled,
-                    Poll::Ready(()) => Turn::Waiting,
-                });
+                }
             }
             Ok(Turn::More)
         })
+    }
+
+    /// As [`Flow::carry`], where faults make bytes slow or late.
+    fn carry_in_weather(
+        &mut self,
+        writer: &mut impl Wire,
+        reader: &mut impl Wire,
+        from: Side,
+        core: &mut Core,
+        cx: &mut Context<'_>,
+    ) -> Result<Turn, Lost> {
+        for _ in 0..READS_PER_TURN {
+            let now = core.now;
+            let Some(weather) = core.session.weather() else {
+                return Ok(Turn::More);
+            };
+            match weather.leave(from, now) {
+                Some(Parcel::Bytes(bytes)) => {
+                    self.pass_on(&bytes, reader, from, core, cx)?;
+                    if self.settle(reader, from, cx)?.is_pending() {
+                        return Ok(Turn::Stalled);
+                    }
+                    continue;
+                }
+                Some(Parcel::End) => {
+                    let farewell = self.farewell.take().unwrap_or(Farewell::Proper);
+                    return self.end(farewell, reader, from, core, cx);
+                }
+                None => {}
+            }
+            let room = weather.room(from, now).min(SCRATCH);
+            if room == 0 || self.farewell.is_some() {
+                return Ok(Turn::Waiting);
+            }
+            let turn = READ_INTO.with_borrow_mut(|scratch| {
+                let mut buf = ReadBuf::new(&mut scratch[..room]);
+                match read(writer, &mut buf, from, cx)? {
+                    Poll::Pending => return Ok(Some(Turn::Waiting)),
+                    Poll::Ready(None) => {
+                        let weather = core.session.weather();
+                        let bytes = buf.filled();
+                        if weather.is_none_or(|weather| weather.enter(from, bytes, now)) {
+                            self.pass_on(bytes, reader, from, core, cx)?;
+                            if self.settle(reader, from, cx)?.is_pending() {
+                                return Ok(Some(Turn::Stalled));
+                            }
+                        }
+                    }
+                    Poll::Ready(Some(farewell)) => {
+                        let weather = core.session.weather();
+                        if weather.is_none_or(|weather| weather.end(from, now)) {
+                            return self.end(farewell, reader, from, core, cx).map(Some);
+                        }
+                        self.farewell = Some(farewell);
+                    }
+                }
+                Ok(None)
+            })?;
+            if let Some(turn) = turn {
+                return Ok(turn);
+            }
+        }
+        Ok(Turn::More)
+    }
+
+    /// The writer has said all: tells the core, and then the reader.
+    fn end(
+        &mut self,
+        farewell: Farewell,
+        reader: &mut impl Wire,
+        from: Side,
+        core: &mut Core,
+        cx: &mut Context<'_>,
+    ) -> Result<Turn, Lost> {
+        self.state = State::Ending(farewell);
+        core.ended_first.get_or_insert(from);
+        core.handle_end(from, EndOfBytes::Closed);
+        self.lingers = from == Side::Server && core.session.lingers();
+        self.pass_on(&[], reader, from, core, cx)?;
+        Ok(match self.settle(reader, from, cx)? {
+            Poll::Pending => Turn::Stalled,
+            Poll::Ready(()) => Turn::Waiting,
+        })
+    }
+
+    /// Whether everything stands still from now on.
+    pub(super) fn freeze(&mut self, frozen: bool) {
+        self.frozen = frozen;
+    }
+
+    /// Whether everything stands still.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.frozen
     }
 
     /// Takes what the core has made for this direction while it heard the other.
@@ -309,6 +393,9 @@ impl Flow {
         from: Side,
         cx: &mut Context<'_>,
     ) -> Result<Poll<()>, Lost> {
+        if self.frozen {
+            return Ok(Poll::Pending);
+        }
         if !self.pending.bytes.is_empty() {
             let rest = &self.pending.bytes[self.pending.sent..];
             let sent = write(reader, rest, from, cx)?;
@@ -321,6 +408,7 @@ impl Flow {
         // Costs nothing on plain TCP; under TLS it moves what rustls holds.
         match Pin::new(&mut *reader).poll_flush(cx) {
             Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) if self.deaf => {}
             Poll::Ready(Err(error)) => return Err(lost_reader(from, error)),
             Poll::Pending => return Ok(Poll::Pending),
         }
@@ -410,6 +498,31 @@ impl Flow {
         self.pending.bytes.extend_from_slice(&bytes[sent..]);
         Ok(())
     }
+}
+
+/// Reads once: more bytes, or that the writer has ended.
+fn read(
+    writer: &mut impl Wire,
+    buf: &mut ReadBuf<'_>,
+    from: Side,
+    cx: &mut Context<'_>,
+) -> Result<Poll<Option<Farewell>>, Lost> {
+    Ok(match Pin::new(&mut *writer).poll_read(cx, buf) {
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(Ok(())) if !buf.filled().is_empty() => Poll::Ready(None),
+        Poll::Ready(Ok(())) => Poll::Ready(Some(Farewell::Proper)),
+        // How rustls says that close_notify was missing.
+        Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Poll::Ready(Some(Farewell::Bare))
+        }
+        Poll::Ready(Err(error)) => {
+            return Err(Lost {
+                side: from,
+                by_reading: true,
+                error,
+            });
+        }
+    })
 }
 
 /// Writes until `reader` takes no more; how much it took.

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::complaints::Complaints;
 use super::dial::UpstreamEnd;
+use super::entrance::{Entrance, fail_handshake};
 use super::establish::{ClientEnd, Ends, Failure, establish};
 use super::pump::{Over, Pump};
 use super::socket::tune;
@@ -19,11 +20,15 @@ use super::tally::Tally;
 use super::tls::TlsContext;
 use super::wire::Wire;
 use super::{Alarm, Phase, Shutdown, Upstream};
-use crate::etcd::verdict::Judges;
+use crate::etcd::verdict::{Hit, Judges};
+use crate::etcd::warden::Warden;
 use crate::etcd::{ConnectionEnded, Event, Session, SessionOptions};
 use crate::http2::{Both, Side};
 use crate::relay::{ConnectionId, Peers};
 use crate::trace;
+
+/// Who decides about a connection, and what he has done to it.
+type Plight = (Box<dyn Warden>, Vec<Hit>);
 
 /// What the connections of one listener share.
 pub(super) struct Lane {
@@ -54,19 +59,24 @@ impl Lane {
         // Fails on a client that has gone again; that shows in good time.
         let _ = tune(&client);
         let listener = client.local_addr().unwrap_or(self.address);
-        let mut peers = Peers {
+        let peers = Arc::new(Peers {
             id: ConnectionId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1),
             client: canonical(from),
             listener: canonical(listener),
             upstream: self.upstream.authority().into(),
             tls: None,
-        };
+        });
         // Boxed, for it is large and gone long before the connection is.
         let tls = self.tls.load_full();
+        let encrypted = tls.listener.is_some();
+        let mut plight = self.judges.as_ref().and_then(|judges| {
+            let warden = judges.warden(&peers, encrypted, opened)?;
+            Some((warden, Vec::new()))
+        });
         let standing = Box::pin(async {
             tokio::select! {
                 biased;
-                ends = establish(&self, &tls, client) => Some(ends),
+                ends = self.stand(&tls, client, &peers, &mut plight) => Some(ends),
                 () = self.shutdown.reached(Phase::Drain) => None,
             }
         })
@@ -74,24 +84,58 @@ impl Lane {
         drop(tls);
         let ends = match standing {
             Some(Ok(ends)) => ends,
-            Some(Err(failure)) => return self.never_stood(peers, opened, &failure),
+            Some(Err(failure)) => {
+                let hits = plight.map_or_else(Vec::new, |(_, hits)| hits);
+                return self.never_stood(peers, opened, &failure, hits);
+            }
             None => {
                 let how = "etcdtap was told to end".to_owned();
                 let failure = Failure {
                     how,
-                    by: Side::Client,
+                    by: Some(Side::Client),
                     matters: false,
                 };
-                return self.never_stood(peers, opened, &failure);
+                let hits = plight.map_or_else(Vec::new, |(_, hits)| hits);
+                return self.never_stood(peers, opened, &failure, hits);
             }
         };
-        peers.tls = ends.tls.clone();
-        self.relay(ends, Arc::new(peers), opened).await;
+        let peers = Arc::new(Peers {
+            tls: ends.tls.clone(),
+            ..Peers::clone(&peers)
+        });
+        self.relay(ends, peers, plight, opened).await;
     }
 
-    async fn relay(self: Arc<Lane>, ends: Ends, peers: Arc<Peers>, opened: Instant) {
+    /// Lets the client in, and brings both ends to stand.
+    async fn stand(
+        &self,
+        tls: &TlsContext,
+        client: TcpStream,
+        peers: &Arc<Peers>,
+        plight: &mut Option<Plight>,
+    ) -> Result<Ends, Failure> {
+        if let Some((warden, hits)) = plight {
+            let entrance = self.let_in(&client, peers, &mut **warden, hits).await?;
+            if entrance == Entrance::FailsTls {
+                return Err(fail_handshake(client).await);
+            }
+        }
+        establish(self, tls, client).await
+    }
+
+    async fn relay(
+        self: Arc<Lane>,
+        ends: Ends,
+        peers: Arc<Peers>,
+        plight: Option<Plight>,
+        opened: Instant,
+    ) {
         let judge = self.judges.as_ref().map(|judges| judges.judge(&peers));
-        let session = Session::with_judge(peers, &self.session, judge, opened);
+        let mut session = Session::with_judge(Arc::clone(&peers), &self.session, judge, opened);
+        if let Some((mut warden, hits)) = plight {
+            warden.stands(&peers);
+            session = session.with_warden(warden, hits);
+        }
         let over = match (ends.client, ends.upstream) {
             (ClientEnd::Plain(client), UpstreamEnd::Plain(upstream)) => {
                 self.pump(client, upstream, session).await
@@ -128,15 +172,16 @@ impl Lane {
             .await
     }
 
-    fn never_stood(&self, peers: Peers, opened: Instant, failure: &Failure) {
+    fn never_stood(&self, peers: Arc<Peers>, opened: Instant, failure: &Failure, faults: Vec<Hit>) {
         if failure.matters {
             match failure.by {
-                Side::Server => self.complain_of_upstream(&failure.how),
-                Side::Client => self.complain_of_client(&peers, &failure.how),
+                Some(Side::Server) => self.complain_of_upstream(&failure.how),
+                Some(Side::Client) => self.complain_of_client(&peers, &failure.how),
+                None => {}
             }
         }
         let ended = ConnectionEnded {
-            peers: Arc::new(peers),
+            peers,
             user_agent: None,
             opened,
             ended: Instant::now(),
@@ -144,7 +189,8 @@ impl Lane {
             bytes: Both::default(),
             streams: 0,
             reports: Both::default(),
-            by: Some(failure.by),
+            by: failure.by,
+            faults,
             interposed: false,
             pings_answered: 0,
         };

@@ -1,7 +1,7 @@
 //! Sockets, TLS and timers: the only place that does I/O on the data path.
 //!
 //! A [`Proxy`] has a lane for each listener and its upstream. A connection is
-//! accepted (`accept`), both of its ends are brought to stand (`establish`,
+//! accepted (`accept`) and let in (`entrance`), both of its ends are brought to stand (`establish`,
 //! `dial`, `tls`), and then one task carries its bytes through the core
 //! (`pump`, `flow`) until both sides have ended.
 
@@ -11,6 +11,7 @@ mod complaints;
 mod config;
 mod dial;
 mod double;
+mod entrance;
 mod error;
 mod establish;
 mod flow;

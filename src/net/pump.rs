@@ -20,7 +20,7 @@ use super::flow::{Core, Flow, Lost, Turn};
 use super::lane::Lane;
 use super::wire::Wire;
 use super::{Phase, Shutdown};
-use crate::etcd::Session;
+use crate::etcd::{Ends, Session};
 use crate::http2::{Both, Side};
 use crate::relay::EndOfBytes;
 
@@ -54,6 +54,8 @@ pub(super) struct Pump<C, S> {
     lane: Arc<Lane>,
     /// Where second executions report; there are none until the first.
     doubles: Option<Doubles>,
+    /// An end that is gone, which a dead direction keeps from the other.
+    unseen: Option<Lost>,
 }
 
 /// Second executions under way.
@@ -69,6 +71,8 @@ enum End {
     /// Both sides ended in order.
     Closed,
     Lost(Lost),
+    /// A fault ends it.
+    Struck(Ends),
     /// Faults touched it, and it cannot be followed any more.
     Torn,
     /// The proxy is going down.
@@ -104,6 +108,7 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             on_upstream_spoke: Some(on_upstream_spoke),
             lane,
             doubles: None,
+            unseen: None,
         }
     }
 
@@ -144,10 +149,24 @@ impl<C: Wire, S: Wire> Pump<C, S> {
         }
         self.core.now = Instant::now();
         self.take_doubles(cx);
+        let struck = self.feel_weather();
+        if struck == Some(Ends::ByReset) {
+            return Poll::Ready(End::Struck(Ends::ByReset));
+        }
+        // Before reading: a kernel tells of a reset once, and then of an end.
+        if let Some(lost) = self.seen_now() {
+            return Poll::Ready(End::Lost(lost));
+        }
         let (up, down) = match self.carry(cx) {
             Ok(turns) => turns,
-            Err(lost) => return Poll::Ready(End::Lost(lost)),
+            Err(lost) => match self.keep_unseen(lost) {
+                None => (Turn::More, Turn::More),
+                Some(lost) => return Poll::Ready(End::Lost(lost)),
+            },
         };
+        if let Some(ends) = struck {
+            return Poll::Ready(End::Struck(ends));
+        }
         self.start_doubles(cx);
         if self.core.upstream_spoke
             && let Some(tell) = self.on_upstream_spoke.take()
@@ -177,6 +196,60 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// Has ourselves woken where time may have changed what faults do.
+    fn act_on_faults(&mut self, cx: &mut Context<'_>) {
+        let session = &mut self.core.session;
+        if session.weather().is_some() || session.must_end().is_some() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Looks what faults do to the bytes, and whether one ends the connection.
+    fn feel_weather(&mut self) -> Option<Ends> {
+        let now = self.core.now;
+        let session = &mut self.core.session;
+        let struck = session.must_end();
+        if let Some(weather) = session.weather() {
+            if struck.is_some() {
+                // What is pending leaves before the end.
+                weather.change(Both::default(), now);
+            }
+            self.up.freeze(weather.is_frozen(Side::Client));
+            self.down.freeze(weather.is_frozen(Side::Server));
+            session.clear_up();
+        }
+        struck
+    }
+
+    /// One end is gone. While the direction from there is dead the other end
+    /// does not learn of it: then nothing is lost yet, and nobody there is
+    /// written to.
+    fn keep_unseen(&mut self, lost: Lost) -> Option<Lost> {
+        let (from_it, to_it) = match lost.side {
+            Side::Client => (&self.up, &mut self.down),
+            Side::Server => (&self.down, &mut self.up),
+        };
+        if !from_it.is_frozen() {
+            return Some(lost);
+        }
+        to_it.turn_deaf();
+        self.unseen.get_or_insert(lost);
+        None
+    }
+
+    /// An end that went unseen, once it shows.
+    fn seen_now(&mut self) -> Option<Lost> {
+        let lost = self.unseen.as_ref()?;
+        let frozen = match lost.side {
+            Side::Client => self.up.is_frozen(),
+            Side::Server => self.down.is_frozen(),
+        };
+        match frozen {
+            true => None,
+            false => self.unseen.take(),
+        }
     }
 
     fn carry(&mut self, cx: &mut Context<'_>) -> Result<(Turn, Turn), Lost> {
@@ -217,13 +290,13 @@ impl<C: Wire, S: Wire> Pump<C, S> {
     fn settle_up(&mut self, cx: &mut Context<'_>) -> Result<Turn, Lost> {
         self.up.take_owed(Side::Client, &mut self.core);
         let _ = self.up.settle(&mut self.upstream, Side::Client, cx)?;
-        Ok(Turn::Stalled)
+        Ok(stalled(&self.up))
     }
 
     fn settle_down(&mut self, cx: &mut Context<'_>) -> Result<Turn, Lost> {
         self.down.take_owed(Side::Server, &mut self.core);
         let _ = self.down.settle(&mut self.client, Side::Server, cx)?;
-        Ok(Turn::Stalled)
+        Ok(stalled(&self.down))
     }
 
     fn carry_down(&mut self, cx: &mut Context<'_>) -> Result<Turn, Lost> {
@@ -307,15 +380,14 @@ impl<C: Wire, S: Wire> Pump<C, S> {
                 && at <= self.core.now
             {
                 self.core.handle_timeout();
+                self.act_on_faults(cx);
             }
             let look = unread.then(|| self.core.now + LOOK_AFTER);
-            let wanted = self
-                .core
-                .session
-                .poll_timeout()
-                .into_iter()
-                .chain(look)
-                .min();
+            let now = self.core.now;
+            let session = &mut self.core.session;
+            let weather = session.weather().and_then(|weather| weather.next(now));
+            let due = session.poll_timeout().into_iter();
+            let wanted = due.chain(weather).chain(look).min();
             let Some(wanted) = wanted else { return Ok(()) };
             let wanted = tokio::time::Instant::from_std(wanted);
             // One that fires early does no harm, so it is never put off.
@@ -333,9 +405,12 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             }
             self.timer = None;
             self.core.now = Instant::now();
+            self.act_on_faults(cx);
             if unread {
-                look_at(&self.client, Side::Client)?;
-                if !self.core.session.lingers() {
+                if !self.up.is_frozen() {
+                    look_at(&self.client, Side::Client)?;
+                }
+                if !self.core.session.lingers() && !self.down.is_frozen() {
                     look_at(&self.upstream, Side::Server)?;
                 }
             }
@@ -364,6 +439,15 @@ impl<C: Wire, S: Wire> Pump<C, S> {
                 }
                 how
             }
+            End::Struck(Ends::ByReset) => {
+                self.client.reset_on_drop();
+                self.upstream.reset_on_drop();
+                "a fault reset the connection".into()
+            }
+            End::Struck(Ends::InOrder) => {
+                self.close().await;
+                "a fault closed the connection".into()
+            }
             End::Torn => {
                 self.close().await;
                 "etcdtap could not follow the connection that a fault had touched".into()
@@ -384,8 +468,10 @@ impl<C: Wire, S: Wire> Pump<C, S> {
     async fn close(&mut self) {
         self.up.take_owed(Side::Client, &mut self.core);
         self.down.take_owed(Side::Server, &mut self.core);
-        self.up.close();
-        self.down.close();
+        for flow in [&mut self.up, &mut self.down] {
+            flow.freeze(false);
+            flow.close();
+        }
         let settled = poll_fn(|cx| {
             // A side that is gone needs no goodbye.
             let up = self.up.settle(&mut self.upstream, Side::Client, cx);
@@ -394,6 +480,15 @@ impl<C: Wire, S: Wire> Pump<C, S> {
             down.unwrap_or(Poll::Ready(()))
         });
         let _ = timeout(CLOSE_WITHIN, settled).await;
+    }
+}
+
+/// A direction that takes nothing for now. One that stands still by a fault is
+/// not looked after.
+fn stalled(flow: &Flow) -> Turn {
+    match flow.is_frozen() {
+        true => Turn::Waiting,
+        false => Turn::Stalled,
     }
 }
 

@@ -6,13 +6,16 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
+use super::goaway::Goodbye;
 use super::half::{Goaway, Half, Resets};
 use super::held::HoldAccount;
+use super::held_pings::HeldPings;
 use super::keepalive::Keepalive;
 use super::order::{Gate, Order};
 use super::pings::RoundTrips;
 use super::stalls::FlowStalls;
 use super::stream::Slot;
+use super::stream_limit::StreamLimit;
 use super::tap::{StreamEnd, Tap};
 use super::transmit::Transmit;
 use crate::http2::{Both, Offence, Settings, Side, StreamId, frame_encoder};
@@ -46,6 +49,10 @@ pub struct Connection<T: Tap> {
     /// Something was held, dropped, added or changed.
     pub(super) interposed: bool,
     pub(super) keepalive: Keepalive,
+    /// What faults on the whole connection do.
+    pub(super) goodbye: Goodbye,
+    pub(super) pings: HeldPings,
+    pub(super) stream_limit: StreamLimit,
     pub(super) held: HoldAccount,
     /// Streams whose senders may be due credit.
     pub(super) dirty: Vec<StreamId>,
@@ -97,6 +104,9 @@ impl<T: Tap> Connection<T> {
             watchful: false,
             interposed: false,
             keepalive: Keepalive::default(),
+            goodbye: Goodbye::default(),
+            pings: HeldPings::default(),
+            stream_limit: StreamLimit::default(),
             held,
             dirty: Vec::new(),
             orders: Vec::new(),
@@ -129,6 +139,10 @@ impl<T: Tap> Connection<T> {
                 }
             }
             self.settle_credit();
+            if self.interposed {
+                self.say_goodbye(now);
+                self.announce_limit();
+            }
         } else if self.phase == Phase::Open {
             self.halves[from].out.pass(0..bytes.len());
         }
@@ -264,8 +278,23 @@ impl<T: Tap> Connection<T> {
             })
     }
 
-    /// Both ends are gone; `by` went first.
-    pub fn handle_loss(&mut self, by: Side, now: Instant) {
+    /// When to call [`Connection::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.interposed || self.phase != Phase::Following {
+            return None;
+        }
+        let next = [self.goodbye.next(), self.pings.next()];
+        next.into_iter().flatten().min()
+    }
+
+    /// The time of [`Connection::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.say_goodbye(now);
+        self.release_pings(now);
+    }
+
+    /// Both ends are gone; `by` went first, if either did.
+    pub fn handle_loss(&mut self, by: Option<Side>, now: Instant) {
         self.end_all(StreamEnd::ConnectionLost { by }, now);
     }
 
@@ -382,8 +411,9 @@ impl<T: Tap> Connection<T> {
 /// `half`'s sender acknowledged the oldest of the other side's SETTINGS. One too
 /// many means nothing and harms nothing.
 pub(super) fn acknowledged(half: &mut Half, peer: &mut Half) {
-    if let Some(settings) = peer.unacknowledged.pop_front() {
-        half.must_go_by(&settings, peer.unacknowledged.iter());
+    if let Some(announced) = peer.unacknowledged.pop_front() {
+        let later = peer.unacknowledged.iter().map(|later| &later.settings);
+        half.must_go_by(&announced.settings, later);
     }
     if peer.unacknowledged.is_empty() {
         peer.unacknowledged = VecDeque::new();

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::connection::{Connection, acknowledged};
 use super::content::{DataFrame, pass_data, passing, within};
-use super::half::{Goaway, Half, MOST_UNACKNOWLEDGED, Passing};
+use super::half::{Announced, Goaway, Half, MOST_UNACKNOWLEDGED, Passing};
 use super::interfere::apply_gates;
 use super::keepalive::PingFate;
 use super::offences::{after_end, check_opening, closed_or_idle, overflow, overrun};
@@ -43,6 +43,9 @@ impl<T: Tap> Connection<T> {
             opened,
             interposed,
             keepalive,
+            goodbye,
+            pings,
+            stream_limit,
             held,
             orders,
             ..
@@ -193,8 +196,12 @@ impl<T: Tap> Connection<T> {
                 if from == Side::Client && stream > *last_client_stream {
                     check_opening(from, stream, streams.len())?;
                     *last_client_stream = stream;
-                    *opened += 1;
-                    streams.insert(stream, Slot::new(tap.opened(stream, framed, now)));
+                    // The server does not get what the client was told it would
+                    // not.
+                    if !goodbye.is_above(stream) {
+                        *opened += 1;
+                        streams.insert(stream, Slot::new(tap.opened(stream, framed, now)));
+                    }
                 }
                 let Some(slot) = streams.get_mut(&stream) else {
                     let over = is_gone(*interposed, stream);
@@ -323,7 +330,8 @@ impl<T: Tap> Connection<T> {
                 }
             }
             Piece::Settings(settings) if settings.is_ack() => {
-                half.pass_if_framed(unit);
+                let ours = Self::acknowledges_ours(from, peer.unacknowledged.front());
+                half.pass_unless(ours, unit);
                 acknowledged(half, peer);
                 // Larger windows hold for us from now on.
                 self.release_all(from, now);
@@ -333,6 +341,17 @@ impl<T: Tap> Connection<T> {
                 for (id, value) in frame.iter() {
                     settings.apply(id, value);
                 }
+                if framed && from == Side::Server && stream_limit.changes() {
+                    let own = settings.max_concurrent_streams;
+                    let values = stream_limit.rewritten(&frame, own);
+                    announced(settings, from, half, peer)?;
+                    half.swallow(unit, 0);
+                    let mut rewritten = Vec::new();
+                    frame_encoder::settings(&mut rewritten, &values);
+                    half.out.settings(rewritten);
+                    *interposed = true;
+                    return Ok(true);
+                }
                 announced(settings, from, half, peer)?;
                 half.pass_if_framed(unit);
                 if framed {
@@ -341,6 +360,10 @@ impl<T: Tap> Connection<T> {
             }
             Piece::Ping { ack, payload } => {
                 if ack {
+                    if from == Side::Client && goodbye.took_ack(payload, now) {
+                        half.pass_unless(true, unit);
+                        return Ok(true);
+                    }
                     peer.pings.acknowledged(payload, now);
                     if from == Side::Server {
                         keepalive.acknowledged();
@@ -353,9 +376,15 @@ impl<T: Tap> Connection<T> {
                     half.pass_if_framed(unit);
                     return Ok(true);
                 }
-                if !*interposed {
+                // One of which a part has passed passes whole.
+                if !*interposed || !framed {
                     keepalive.passed(now);
                     half.pass_if_framed(unit);
+                    return Ok(true);
+                }
+                if pings.holds() {
+                    half.swallow(unit, 0);
+                    pings.take(payload, now);
                     return Ok(true);
                 }
                 let serving = streams.values().any(|slot| !slot.is_over_for(Side::Server));
@@ -374,12 +403,24 @@ impl<T: Tap> Connection<T> {
                 code,
                 debug,
             } => {
+                let clamped = match from {
+                    Side::Server => goodbye.clamp(last_stream).filter(|_| framed),
+                    Side::Client => None,
+                };
+                // Its text lies in the deframer, which is to be free.
+                let said = clamped.map(|_| debug.to_vec());
                 half.goaway = Some(Goaway {
                     last_stream,
                     code,
                     debug: String::from_utf8_lossy(debug).into(),
                 });
-                half.pass_if_framed(unit);
+                match (clamped, said) {
+                    (Some(last), Some(said)) => {
+                        half.swallow(unit, 0);
+                        frame_encoder::goaway(half.out.own(), last, code, &said);
+                    }
+                    _ => half.pass_if_framed(unit),
+                }
             }
             Piece::WindowUpdate { stream, increment } => {
                 // It credits what the other side may send.
@@ -497,6 +538,9 @@ fn announced(
     }
     peer.may_go_by(&settings);
     half.announced = Some(settings.clone());
-    half.unacknowledged.push_back(settings);
+    half.unacknowledged.push_back(Announced {
+        settings,
+        ours: false,
+    });
     Ok(())
 }

@@ -28,7 +28,7 @@ pub(super) struct Half {
     /// What this side announced last.
     pub announced: Option<Settings>,
     /// What it announced and the other side has not acknowledged.
-    pub unacknowledged: VecDeque<Settings>,
+    pub unacknowledged: VecDeque<Announced>,
     pub pings: Pings,
     pub resets: Resets,
     pub goaway: Option<Goaway>,
@@ -91,6 +91,14 @@ pub struct Goaway {
     pub code: ErrorCode,
     /// Its debug data, as text.
     pub debug: Box<str>,
+}
+
+/// SETTINGS that were announced in a side's name.
+#[derive(Debug, Clone)]
+pub(super) struct Announced {
+    pub settings: Settings,
+    /// Whether they are of our making: then their acknowledgement is, too.
+    pub ours: bool,
 }
 
 /// SETTINGS that wait for an acknowledgement, at most. More than any peer has a
@@ -184,6 +192,12 @@ impl Half {
             Passing::Held | Passing::Not => 0,
         };
         self.window.available(DEFAULT_INITIAL_WINDOW_SIZE) - self.ahead - promised
+    }
+
+    /// Whether no frame is passing of which it is not known what it is: DATA
+    /// apart, frames that leave one by one leave whole.
+    pub fn is_between_frames(&self) -> bool {
+        self.framed || self.deframer.at_frame_boundary()
     }
 
     /// The frame or block that the input has reached the end of passes as it

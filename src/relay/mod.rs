@@ -10,6 +10,8 @@
 //! | `half`, `stream` | what is kept of a direction, and of a stream |
 //! | `outbox` | what leaves in a direction |
 //! | `recode` | header blocks of our own making |
+//! | `goaway`, `held_pings`, `stream_limit` | faults on the connection's own frames |
+//! | `weather` | what a bad line does to bytes, before they are read |
 //! | `keepalive`, `pings` | PINGs that etcd would punish; their round trips |
 //! | `held`, `stalls` | bytes that faults hold; time without a window |
 //! | `transmit`, `peers` | what leaves, and between whom |
@@ -18,8 +20,10 @@
 mod connection;
 mod content;
 mod follow;
+mod goaway;
 mod half;
 mod held;
+mod held_pings;
 mod interfere;
 mod keepalive;
 mod offences;
@@ -30,15 +34,20 @@ mod pings;
 mod recode;
 mod stalls;
 mod stream;
+mod stream_limit;
 mod tap;
 mod transmit;
+mod weather;
 
 pub use connection::{Connection, MAX_OPEN_STREAMS, SideReport};
+pub use goaway::OwnGoaway;
 pub use half::{Goaway, Resets};
 pub use held::{DEFAULT_HELD_IN_ALL, DEFAULT_HELD_PER_CONNECTION, Hold, HoldAccount, HoldBudget};
+pub use held_pings::PingHold;
 pub use order::{Finish, Gate, HeaderField, Order};
 pub use peers::{ConnectionId, Peers, TlsSeen};
 pub use pings::RoundTrips;
 pub use stalls::FlowStalls;
 pub use tap::{Data, StreamEnd, Tap};
 pub use transmit::{EndOfBytes, Transmit};
+pub use weather::{MOST_UNDER_WAY, Parcel, Sky, Waits, Weather};

@@ -81,6 +81,17 @@ impl Outbox {
         }
     }
 
+    /// SETTINGS of our own pass; if they are the first, before all that waits for
+    /// those.
+    pub fn settings(&mut self, settings: Vec<u8>) {
+        if self.begun {
+            self.own().extend_from_slice(&settings);
+        } else {
+            self.segments.push_back(Transmit::Own(settings));
+            self.begin();
+        }
+    }
+
     /// The next bytes that leave.
     pub fn poll(&mut self) -> Option<Transmit> {
         let next = self.segments.pop_front();

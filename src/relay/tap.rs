@@ -96,8 +96,8 @@ pub enum StreamEnd {
     },
     /// The connection ended under it.
     ConnectionLost {
-        /// Whose end went away first.
-        by: Side,
+        /// Whose end went away first; `None` if neither did, but we ended both.
+        by: Option<Side>,
     },
     /// Tracing stopped; the stream itself goes on unseen.
     TracingStopped,

@@ -60,7 +60,10 @@ pub(super) fn bytes_of(event: &Event) -> usize {
                 let urls = client_urls.iter();
                 size_of::<Event>() + urls.map(|url| size_of::<&str>() + url.len()).sum::<usize>()
             }
-            Event::ConnectionEnded(_) => size_of::<Event>() + size_of::<ConnectionEnded>(),
+            Event::Fault { hits, .. } => size_of::<Event>() + of_hits(hits),
+            Event::ConnectionEnded(ended) => {
+                size_of::<Event>() + size_of::<ConnectionEnded>() + of_hits(&ended.faults)
+            }
             Event::ConnectionOpened { .. } | Event::TracingStopped { .. } => size_of::<Event>(),
         }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::Anchor;
+use crate::etcd::verdict::{FaultId, Hit};
 use crate::etcd::{
     Call, CancelCause, Compare, CompareTarget, ConnectionEnded, Ending, Event, EventKind, Header,
     KeyValue, MethodName, Op, RangeAsked, Request, Response, Status, Traffic, TxnAsked, Value,
@@ -275,6 +276,7 @@ pub(super) fn ended(time: Time, peers: Arc<Peers>) -> Box<ConnectionEnded> {
             },
         },
         by: Some(Side::Client),
+        faults: Vec::new(),
         interposed: false,
         pings_answered: 0,
     })
@@ -444,8 +446,22 @@ pub(super) fn a_little_of_everything(time: Time) -> Vec<Event> {
             "sent a DATA frame of 20000 bytes on stream 5, more than the 16384 allowed",
         ),
     });
+    events.push(Event::Fault {
+        peers: peers(15),
+        at: time.millis(3),
+        hits: vec![Hit {
+            fault: FaultId(7),
+            name: "black-hole".into(),
+            did: "nothing passes in either direction".into(),
+        }],
+    });
     events.push(Event::ConnectionEnded(ended(time, tls_peers(12))));
     let mut failed = ended(time, peers(16));
+    failed.faults = vec![Hit {
+        fault: FaultId(8),
+        name: "stuck-accept".into(),
+        did: "accepted, and nothing said".into(),
+    }];
     failed.how = "upstream refused: Connection refused (os error 111)".into();
     failed.bytes = Both::default();
     failed.streams = 0;

@@ -14,6 +14,7 @@ use super::clock::{Anchor, Clock};
 use super::escape::{json_key, json_text};
 use super::filter::{WATCH_METHOD, WATCH_SERVICE};
 use super::lines::{Lines, micros_between};
+use crate::etcd::verdict::Hit;
 use crate::etcd::{
     Call, CancelCause, CompareTarget, ConnectionEnded, Ending, EventKind, Request, Response,
     WatchNote, Watched,
@@ -258,6 +259,13 @@ impl Lines for Json {
         line.end();
     }
 
+    fn fault(&mut self, peers: &Arc<Peers>, at: Instant, hits: &[Hit], out: &mut Vec<u8>) {
+        let mut line = self.begin(event!("fault"), at, peers, None, out);
+        line.display(name!("listener"), peers.listener);
+        line.faults(hits);
+        line.end();
+    }
+
     fn ended(&mut self, ended: &ConnectionEnded, failed: bool, out: &mut Vec<u8>) {
         let mut line = self.begin(event!("connection"), ended.ended, &ended.peers, None, out);
         line.some_text(name!("user_agent"), ended.user_agent.as_deref());
@@ -272,6 +280,7 @@ impl Lines for Json {
             micros_between(ended.opened, ended.ended),
         );
         line.number(name!("streams"), ended.streams);
+        line.faults(&ended.faults);
         line.interposed(ended);
         for side in [Side::Client, Side::Server] {
             line.side(ended, side);
@@ -427,7 +436,9 @@ impl Line<'_> {
             }
             Ending::ConnectionLost { by } => {
                 self.word(name!("ending"), "connection_lost");
-                self.display(name!("lost_by"), by);
+                if let Some(by) = by {
+                    self.display(name!("lost_by"), by);
+                }
             }
             Ending::TracingStopped => self.word(name!("ending"), "tracing_stopped"),
             Ending::Injected => self.word(name!("ending"), "injected"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::clock::Anchor;
+use crate::etcd::verdict::Hit;
 use crate::etcd::{Call, ConnectionEnded, WatchNote};
 use crate::http1::Exchange;
 use crate::http2::Offence;
@@ -35,6 +36,9 @@ pub(super) trait Lines: Send + std::fmt::Debug {
 
     /// A connection is no longer read.
     fn stopped(&mut self, peers: &Arc<Peers>, at: Instant, offence: &Offence, out: &mut Vec<u8>);
+
+    /// Faults struck a connection.
+    fn fault(&mut self, peers: &Arc<Peers>, at: Instant, hits: &[Hit], out: &mut Vec<u8>);
 
     /// A connection is over; `failed` if it never came to stand.
     fn ended(&mut self, ended: &ConnectionEnded, failed: bool, out: &mut Vec<u8>);

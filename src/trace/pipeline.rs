@@ -154,6 +154,11 @@ impl Pipeline {
                     self.write(|lines, out| lines.stopped(&peers, at, &offence, out));
                 }
             }
+            Event::Fault { peers, at, hits } => {
+                if self.passes(|filter| filter.passes_connection(true)) {
+                    self.write(|lines, out| lines.fault(&peers, at, &hits, out));
+                }
+            }
             Event::ConnectionEnded(ended) => self.handle_ended(&ended),
             // Worth a warning (`diagnostics`), not a line.
             Event::MembersAdvertise { .. } => {}

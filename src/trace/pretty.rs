@@ -13,6 +13,7 @@ use super::escape::{shown_key, shown_text};
 use super::figures::{duration, grouped, signed_duration, size};
 use super::lines::{Lines, micros_between};
 use super::row::{Colour, Row, shortened};
+use crate::etcd::verdict::Hit;
 use crate::etcd::{
     Call, CancelCause, CompareTarget, ConnectionEnded, Ending, Request, Response, WatchNote,
     Watched,
@@ -297,6 +298,15 @@ impl Lines for Pretty {
         row.end();
     }
 
+    fn fault(&mut self, peers: &Arc<Peers>, at: Instant, hits: &[Hit], out: &mut Vec<u8>) {
+        let mut row = self.begin(at, &peers.id.to_string(), out);
+        row.put(WARNING, "fault");
+        self.object(ends_cell(peers), &mut row, DIM);
+        row.pad_to(self.took_end() + 16);
+        faults::hits(hits, &mut Notes::after(&mut row));
+        row.end();
+    }
+
     fn ended(&mut self, ended: &ConnectionEnded, failed: bool, out: &mut Vec<u8>) {
         let mut row = self.begin(ended.ended, &ended.peers.id.to_string(), out);
         let style = if failed { ERROR } else { DIM };
@@ -307,6 +317,7 @@ impl Lines for Pretty {
         self.bytes(&mut row, Some(ended.bytes.client), Some(ended.bytes.server));
         let mut notes = Notes::after(&mut row);
         notes.put(style, &shown(&ended.how));
+        faults::hits(&ended.faults, &mut notes);
         if ended.streams > 0 {
             notes.put(DIM, &plural(ended.streams, "stream"));
         }
@@ -470,7 +481,10 @@ fn status_notes(call: &Call, notes: &mut Notes<'_, '_>) {
         Ending::Trailers => {}
         Ending::NoTrailers => notes.put(style, "no trailers"),
         Ending::Reset { by, code } => notes.put(style, &format!("reset by the {by}: {code}")),
-        Ending::ConnectionLost { by } => notes.put(style, &format!("connection lost by the {by}")),
+        Ending::ConnectionLost { by: Some(by) } => {
+            notes.put(style, &format!("connection lost by the {by}"));
+        }
+        Ending::ConnectionLost { by: None } => notes.put(style, "connection ended by a fault"),
         Ending::TracingStopped => notes.put(WARNING, "no longer traced"),
         Ending::Injected => {}
         Ending::InjectedReset { code } => notes.put(style, &format!("reset by etcdtap: {code}")),

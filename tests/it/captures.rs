@@ -132,7 +132,10 @@ fn count(event: Event, seen: &mut Seen) {
                 seen.bytes[i] += ended.bytes[side];
             }
         }
-        Event::ConnectionOpened { .. } | Event::Http1 { .. } | Event::MembersAdvertise { .. } => {}
+        Event::ConnectionOpened { .. }
+        | Event::Http1 { .. }
+        | Event::Fault { .. }
+        | Event::MembersAdvertise { .. } => {}
     }
 }
 

@@ -68,6 +68,11 @@ pub(super) struct ActionFlags {
     #[arg(long, value_name = "YAML", help_heading = HEADING)]
     watch: Option<String>,
 
+    /// Do it to connections: refuse, silent, close, reset, goaway, blackhole, or with
+    /// settings as YAML: 'half_open: {dead: to_client}'
+    #[arg(long, value_name = "YAML", help_heading = HEADING)]
+    connection: Option<String>,
+
     /// Anything that a plan can say, as YAML: 'delay: {each_response_message: 5ms}'
     #[arg(long, value_name = "YAML", help_heading = HEADING)]
     action: Option<String>,
@@ -79,7 +84,7 @@ impl ActionFlags {
         let mut given = self.given()?;
         let Some((flag, action)) = given.pop() else {
             return Err(Failure::asked(
-                "it is not said what is done to the calls; write one of --delay-response, --error, \
+                "it is not said what is done; write one of --delay-response, --error, \
                  --lose-reply, --hang, --reset and the others that --help lists",
             ));
         };
@@ -146,6 +151,10 @@ impl ActionFlags {
         if let Some(text) = &self.watch {
             let watch = yaml::read("--watch", text, "drop_events")?;
             given.push(("--watch", json!({ "watch": watch })));
+        }
+        if let Some(text) = &self.connection {
+            let what = yaml::read("--connection", text, "reset")?;
+            given.push(("--connection", json!({ "connection": what })));
         }
         if let Some(text) = &self.action {
             let action = yaml::read("--action", text, "delay: {response: 200ms}")?;

@@ -20,8 +20,8 @@ Examples:
   etcdtap fault list --json | jq '.faults[] | select(.hits > 0)'
 
 STATE is active, waiting (its start is to come), paused or over (and why: its
-duration, its time to live, the calls it was for). MATCHED counts the calls it
-was about, HITS those that it struck; LEFT is when it ends by itself.";
+duration, its time to live, the calls it was for). MATCHED counts the calls, or
+connections, it was about, HITS those that it struck; LEFT is when it ends by itself.";
 
 /// Show the faults of a running proxy, and how often each struck
 #[derive(Debug, Args)]

@@ -85,6 +85,28 @@ fn flags_say_what_a_plan_says() {
 }
 
 #[test]
+fn flags_say_what_is_done_to_connections() {
+    for (text, action) in [
+        ("reset", json!({ "connection": "reset" })),
+        (
+            "half_open: {dead: to_client}",
+            json!({ "connection": { "half_open": { "dead": "to_client" } } }),
+        ),
+        (
+            "{latency: 50ms}",
+            json!({ "connection": { "latency": "50ms" } }),
+        ),
+    ] {
+        let line = ["one", "--listener", ":2379", "--connection", text];
+        let written = fault(&line).unwrap();
+        assert_eq!(written["action"], action);
+        if let Err(problems) = FaultSpec::from_json(&written.to_string()) {
+            panic!("{text}: {problems}");
+        }
+    }
+}
+
+#[test]
 fn terms_and_times_are_put_together() {
     let line = [
         "one",

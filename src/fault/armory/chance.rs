@@ -2,7 +2,8 @@
 //!
 //! A draw is a function of the seed, the fault's name, what was matched (the
 //! method, the key and the end of the range) and how often this fault has
-//! matched just that. It is no shared generator's next number: then two
+//! matched just that (of a connection: the client's address without its port, and
+//! the listener). It is no shared generator's next number: then two
 //! connections would make every run different. The hash (FNV-1a, 64 bits) and
 //! the generator (SplitMix64) are written down here, so that no library's next
 //! release changes the draws.
@@ -96,6 +97,9 @@ pub(super) enum Purpose {
     Response,
     EachRequestMessage,
     EachResponseMessage,
+    BytesToEtcd,
+    BytesToClient,
+    EachPing,
 }
 
 impl Draws {

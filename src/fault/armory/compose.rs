@@ -278,7 +278,7 @@ fn half(action: &Action) -> Half {
         Action::Error(_) | Action::Hang(_) | Action::Duplicate(_) => true,
         Action::LoseReply(_) | Action::WithholdTrailers(_) | Action::CutShort(_) => false,
         // Never among the candidates for a call.
-        Action::Watch(_) => false,
+        Action::Watch(_) | Action::Connection(_) => false,
     };
     if request {
         Half::Request
@@ -289,13 +289,13 @@ fn half(action: &Action) -> Half {
 
 /// A wait that is drawn anew for each message.
 #[derive(Debug)]
-struct Drawn {
+pub(super) struct Drawn {
     wait: Wait,
     chance: Generator,
 }
 
 impl Drawn {
-    fn new(wait: Wait, chance: Generator) -> Drawn {
+    pub fn new(wait: Wait, chance: Generator) -> Drawn {
         Drawn { wait, chance }
     }
 }
@@ -313,6 +313,6 @@ impl Delays for Sum {
     }
 }
 
-fn each(drawn: Vec<Drawn>) -> Option<Box<dyn Delays>> {
+pub(super) fn each(drawn: Vec<Drawn>) -> Option<Box<dyn Delays>> {
     (!drawn.is_empty()).then(|| Box::new(Sum(drawn)) as Box<dyn Delays>)
 }

@@ -70,6 +70,8 @@ impl ConnectionJudge {
             rules
                 .iter()
                 .filter(|rule| !rule.is_paused())
+                // Those are the warden's.
+                .filter(|rule| rule.spec.action.connection().is_none())
                 .filter(|rule| fits_connection(&rule.spec.matches, &self.peers))
                 .cloned(),
         );

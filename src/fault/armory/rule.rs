@@ -125,6 +125,22 @@ impl Rule {
         }
     }
 
+    /// The window that it is in, whether or not its counts are used up.
+    pub fn window_now(&self, now: Instant) -> Option<(Instant, Option<Instant>)> {
+        match self.is_paused() {
+            true => None,
+            false => self.schedule.window_now(now),
+        }
+    }
+
+    /// When its next window begins.
+    pub fn begins(&self, now: Instant) -> Option<Instant> {
+        match self.schedule.phase(now) {
+            Phase::Waiting(begins) => begins,
+            Phase::Active(_) | Phase::Over(_) => None,
+        }
+    }
+
     /// Counts a match, and says whether it is struck. Counts are exact however
     /// many threads ask: no fault strikes more than `at_most` calls.
     pub fn strike(&self, identity: Identity, now: Instant) -> Struck {

@@ -74,6 +74,14 @@ impl Schedule {
             .map_or(0, |window| u64::try_from(window).unwrap_or(u64::MAX))
     }
 
+    /// The window that it is in: when that began, and when it ends.
+    pub fn window_now(&self, now: Instant) -> Option<(Instant, Option<Instant>)> {
+        let Phase::Active(until) = self.phase(now) else {
+            return None;
+        };
+        Some((self.window_at(self.begins?, now)?, until))
+    }
+
     /// When it is over for good.
     pub fn ends(&self) -> Option<Instant> {
         let last = match (self.repeat, self.begins, self.duration) {

@@ -12,6 +12,7 @@ use crate::relay::{ConnectionId, Peers, TlsSeen};
 
 mod changing;
 mod composing;
+mod connections;
 mod counting;
 mod matching;
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::etcd::verdict::{Refusal, Sees};
-use crate::fault::plan::{CutShort, End};
+use crate::fault::plan::{
+    ConnectionAction, CutShort, Direction, End, PingFault, TlsFault, Towards,
+};
 
 pub(super) fn request_delayed(by: Duration) -> String {
     format!("request delayed by {}", time(by))
@@ -35,6 +37,50 @@ pub(super) fn cut_short(cut: &CutShort) -> String {
         End::EndStream => "ended without trailers",
     };
     format!("response cut short after {}, {end}", cut.after)
+}
+
+/// What was done to a connection.
+pub(super) fn done_to_connection(action: &ConnectionAction) -> String {
+    let where_to = |direction| match direction {
+        Direction::Both => "in both directions",
+        Direction::ToClient => "towards the client",
+        Direction::ToEtcd => "towards etcd",
+    };
+    match action {
+        ConnectionAction::Refuse(_) => "connection refused".to_owned(),
+        ConnectionAction::Silent(_) => "accepted, and nothing said".to_owned(),
+        ConnectionAction::Close(_) => "connection closed".to_owned(),
+        ConnectionAction::Reset(_) => "connection reset".to_owned(),
+        ConnectionAction::Goaway(goaway) => {
+            let mut did = format!("GOAWAY {}", goaway.code);
+            if !goaway.debug.is_empty() {
+                did += &format!(" {:?}", goaway.debug);
+            }
+            if goaway.graceful {
+                did += ", after a warning";
+            }
+            did
+        }
+        ConnectionAction::HalfOpen(half) => match half.dead {
+            Towards::ToClient => "nothing passes towards the client".to_owned(),
+            Towards::ToEtcd => "nothing passes towards etcd".to_owned(),
+        },
+        ConnectionAction::Blackhole(_) => "nothing passes in either direction".to_owned(),
+        ConnectionAction::Bandwidth(width) => {
+            let (speed, way) = (width.bytes_per_second, where_to(width.direction));
+            format!("slowed to {speed} a second {way}")
+        }
+        ConnectionAction::Latency(latency) => {
+            format!("bytes delayed {}", where_to(latency.direction))
+        }
+        ConnectionAction::Ping(PingFault::Unanswered) => "PINGs unanswered".to_owned(),
+        ConnectionAction::Ping(PingFault::Delay(_)) => "PINGs delayed".to_owned(),
+        ConnectionAction::MaxConcurrentStreams(streams) => {
+            format!("at most {streams} streams at a time")
+        }
+        ConnectionAction::Tls(TlsFault::Stall) => "TLS handshake stalled".to_owned(),
+        ConnectionAction::Tls(TlsFault::Fail) => "TLS handshake failed".to_owned(),
+    }
 }
 
 /// `250 us`, `212 ms`, `1.5 s`.

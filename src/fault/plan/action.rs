@@ -1,4 +1,4 @@
-//! What is done to a call.
+//! What is done to a call, or to a connection.
 //!
 //! The code of a reset is half of the experiment. `CANCEL` makes clientv3 halt a
 //! watch; of a unary call it takes CANCELLED for the end of one attempt, and sends
@@ -12,6 +12,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::connection::ConnectionAction;
 use super::delay::Delay;
 use super::scalar::{Size, as_text};
 use super::watch::WatchAction;
@@ -48,11 +49,15 @@ pub enum Action {
     Duplicate(Duplicate),
     /// Something is done to watches, or to what comes on them.
     Watch(#[cfg_attr(test, schemars(with = "super::schema::WrittenWatch"))] WatchAction),
+    /// It is done to connections, not to calls.
+    Connection(
+        #[cfg_attr(test, schemars(with = "super::schema::WrittenConnection"))] ConnectionAction,
+    ),
 }
 
 impl Action {
     /// Every action's name.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 11] = [
         "delay",
         "rate",
         "error",
@@ -63,6 +68,7 @@ impl Action {
         "cut_short",
         "duplicate",
         "watch",
+        "connection",
     ];
 
     /// The action's name in a plan.
@@ -78,6 +84,15 @@ impl Action {
             Action::CutShort(_) => "cut_short",
             Action::Duplicate(_) => "duplicate",
             Action::Watch(_) => "watch",
+            Action::Connection(_) => "connection",
+        }
+    }
+
+    /// What is done to connections, if it is about those.
+    pub const fn connection(&self) -> Option<&ConnectionAction> {
+        match self {
+            Action::Connection(action) => Some(action),
+            _ => None,
         }
     }
 

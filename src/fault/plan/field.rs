@@ -328,6 +328,11 @@ impl<'n> Fields<'n> {
         Some(Field { node, path })
     }
 
+    /// The keys that are there, in the order of the text.
+    pub fn names(&self) -> impl Iterator<Item = &'n str> + use<'n> {
+        self.entries.iter().map(|(key, _)| key.text.as_str())
+    }
+
     /// The value of a key that has to be there.
     pub fn need(&self, name: &str, findings: &mut Findings, hint: &str) -> Option<Field<'n>> {
         let field = self.get(name);

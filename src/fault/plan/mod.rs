@@ -3,6 +3,7 @@
 
 mod action;
 mod address;
+mod connection;
 mod delay;
 mod error;
 mod field;
@@ -11,6 +12,7 @@ mod never;
 mod node;
 mod read;
 mod read_action;
+mod read_connection;
 mod read_delay;
 mod read_match;
 mod read_watch;
@@ -31,6 +33,10 @@ pub use action::{
     Reset, ResetCode, Stage, StatusCode,
 };
 pub use address::{ClientTerm, ListenerTerm};
+pub use connection::{
+    Bandwidth, ConnectionAction, Direction, Goaway, HalfOpen, Latency, PingFault, Struck, TlsFault,
+    Towards,
+};
 pub use delay::{Delay, Distribution, Exponential, Normal, Pareto, Uniform, Wait};
 pub use error::{Place, PlanError, PlanErrors};
 pub use scalar::{AnyOf, FaultName, Glob, KeyText, Probability, Size, Span};
@@ -62,14 +68,15 @@ pub struct Plan {
     pub faults: Vec<FaultSpec>,
 }
 
-/// One fault: which calls, what is done to them, when, and how often.
+/// One fault: which calls or connections, what is done to them, when, and how
+/// often.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FaultSpec {
     /// Its name: lower-case letters, digits and hyphens.
     pub name: FaultName,
-    /// Which calls; all of them if nothing is said.
+    /// Which calls, or connections; all of them if nothing is said.
     #[serde(rename = "match", default)]
     pub matches: Match,
     /// What is done to them.
@@ -85,7 +92,7 @@ pub struct FaultSpec {
     /// Only every so manieth match: with 3 the third, the sixth and so on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<NonZeroU64>,
-    /// At most so many calls are struck.
+    /// At most so many calls, or connections, are struck.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most: Option<NonZeroU64>,
     /// How long after it was loaded it begins.

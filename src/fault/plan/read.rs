@@ -7,10 +7,11 @@ use super::field::{Field, Fields, Findings};
 use super::never::{look_at_action, look_at_match};
 use super::node::{Node, Value};
 use super::read_action::read_action;
+use super::read_connection::look_at_terms;
 use super::read_match::read_match;
 use super::scalar::{FaultName, Probability, Span};
 use super::terms::Match;
-use super::{FaultSpec, Plan};
+use super::{Action, FaultSpec, Plan};
 
 const FAULT: &[&str] = &[
     "name",
@@ -99,21 +100,24 @@ pub(super) fn read_fault(field: &Field<'_>, findings: &mut Findings) -> Option<F
         .need("name", findings, "every fault has a name of its own")
         .and_then(|field| read_name(&field, findings));
     let before = findings.count();
-    let matches = match fields.get("match") {
+    let read = match fields.get("match") {
         Some(field) => read_match(&field, findings),
         None => None,
     };
     // What is wrong among the terms can be told when each is in order.
     let in_order = findings.count() == before;
-    if let (Some((matches, terms)), true) = (&matches, in_order) {
+    if let (Some((matches, terms)), true) = (&read, in_order) {
         look_at_match(matches, terms, findings);
     }
     let holds = findings.count() == before;
-    let matches = matches.map(|(matches, _)| matches).unwrap_or_default();
+    let (matches, terms) = read.unzip();
+    let matches = matches.unwrap_or_default();
     let action = fields.need("action", findings, "say what is done: action: hang");
     let action = action.and_then(|field| {
         let action = read_action(&field, findings)?;
-        if holds {
+        if let (Action::Connection(action), Some(terms)) = (&action, &terms) {
+            look_at_terms(action, terms, findings);
+        } else if holds {
             look_at_action(&matches, &action, &field, findings);
         }
         Some(action)
@@ -139,7 +143,7 @@ pub(super) fn read_fault(field: &Field<'_>, findings: &mut Findings) -> Option<F
     })
 }
 
-fn spec(name: FaultName, matches: Match, action: super::Action) -> FaultSpec {
+fn spec(name: FaultName, matches: Match, action: Action) -> FaultSpec {
     FaultSpec {
         name,
         matches,

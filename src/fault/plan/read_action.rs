@@ -6,6 +6,7 @@ use super::action::{
 };
 use super::field::{Field, Findings};
 use super::node::Value;
+use super::read_connection::read_connection;
 use super::read_delay::read_delay;
 use super::read_watch::read_watch;
 use super::scalar::Size;
@@ -41,6 +42,7 @@ pub(super) fn read_action(field: &Field<'_>, findings: &mut Findings) -> Option<
                 "rate" => "write rate: {calls_per_second: 5}",
                 "error" => "write error: no-leader",
                 "watch" => "write watch: drop_events, or watch: {stall: {for: 30s}}",
+                "connection" => "write connection: reset",
                 _ => "write reset: {at: request}",
             };
             field.refuse(findings, format!("\"{name}\" needs settings"), hint);
@@ -73,6 +75,7 @@ pub(super) fn read_action(field: &Field<'_>, findings: &mut Findings) -> Option<
         "cut_short" => cut_short(&settings, findings).map(Action::CutShort),
         "duplicate" => duplicate(&settings, findings).map(Action::Duplicate),
         "watch" => read_watch(&settings, findings).map(Action::Watch),
+        "connection" => read_connection(&settings, findings).map(Action::Connection),
         name => {
             settings.map(findings, &[])?;
             without_settings(name)

@@ -12,7 +12,7 @@ const STAGES: &[&str] = &[
     "each_response_message",
 ];
 
-const DISTRIBUTIONS: [&str; 5] = ["fixed", "uniform", "normal", "exponential", "pareto"];
+pub(super) const DISTRIBUTIONS: [&str; 5] = ["fixed", "uniform", "normal", "exponential", "pareto"];
 
 pub(super) fn read_delay(field: &Field<'_>, findings: &mut Findings) -> Option<Delay> {
     let write = "write {request: 200ms} or {response: 200ms}";
@@ -58,6 +58,11 @@ pub(super) fn read_wait(field: &Field<'_>, findings: &mut Findings) -> Option<Wa
             "at_most",
         ],
     )?;
+    read_drawn(&fields, findings)
+}
+
+/// Reads a wait of its keys; others may stand beside them.
+pub(super) fn read_drawn(fields: &Fields<'_>, findings: &mut Findings) -> Option<Wait> {
     let at_most = match fields.get("at_most") {
         Some(field) => Some(some_time(&field, findings)?),
         None => None,

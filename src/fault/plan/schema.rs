@@ -12,6 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use super::action::{Action, Amount, Answer, ResetCode, StatusCode};
+use super::connection::{ConnectionAction, Direction, Latency};
 use super::delay::{Exponential, Normal, Pareto, Uniform, Wait};
 use super::scalar::{AnyOf, Size, Span};
 use super::terms::VerbTerm;
@@ -168,6 +169,61 @@ written!(Wait, "Wait", |generator: &mut SchemaGenerator| {
         "anyOf": [span, drawn],
     })
 });
+
+/// A latency with all its keys.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)]
+struct DrawnLatency {
+    /// Always the same.
+    fixed: Option<Span>,
+    /// Each time between the two is as likely.
+    uniform: Option<Uniform>,
+    /// The bell. What is drawn below nothing becomes nothing.
+    normal: Option<Normal>,
+    /// Many short ones, few long ones.
+    exponential: Option<Exponential>,
+    /// A heavy tail: rare waits are far longer than the usual ones.
+    pareto: Option<Pareto>,
+    /// Longer draws become this.
+    at_most: Option<Span>,
+    /// In which direction; both unless one is named.
+    direction: Option<Direction>,
+}
+
+written!(Latency, "Latency", |generator: &mut SchemaGenerator| {
+    let span = generator.subschema_for::<Span>();
+    let drawn = generator.subschema_for::<DrawnLatency>();
+    json_schema!({
+        "description": "How late bytes arrive: always the same, or drawn anew each time.",
+        "anyOf": [span, drawn],
+    })
+});
+
+/// What is done to a connection as it is written: with its settings, or as its
+/// name alone.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code)]
+pub(super) enum WrittenConnection {
+    /// What needs no settings.
+    Name(ConnectionName),
+    /// What has settings.
+    Settings(ConnectionAction),
+}
+
+/// What is done to a connection and needs no settings.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(dead_code)]
+pub(super) enum ConnectionName {
+    Refuse,
+    Silent,
+    Close,
+    Reset,
+    Goaway,
+    Blackhole,
+}
 
 /// An action as it is written: with its settings, or as its name alone.
 #[derive(JsonSchema)]

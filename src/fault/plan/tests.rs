@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// The plans of `fixtures/plans` that are right.
-pub(super) const GOOD: [(&str, &str); 11] = [
+pub(super) const GOOD: [(&str, &str); 12] = [
     ("delay", include_str!("../../../fixtures/plans/delay.yaml")),
     ("rate", include_str!("../../../fixtures/plans/rate.yaml")),
     ("error", include_str!("../../../fixtures/plans/error.yaml")),
@@ -24,6 +24,10 @@ pub(super) const GOOD: [(&str, &str); 11] = [
     (
         "duplicate",
         include_str!("../../../fixtures/plans/duplicate.yaml"),
+    ),
+    (
+        "connection",
+        include_str!("../../../fixtures/plans/connection.yaml"),
     ),
     ("match", include_str!("../../../fixtures/plans/match.yaml")),
     ("watch", include_str!("../../../fixtures/plans/watch.yaml")),
@@ -94,6 +98,15 @@ fn matches_that_can_never_hold_are_refused() {
         "bad-matches",
         include_str!("../../../fixtures/plans/bad-matches.yaml"),
         include_str!("../../../fixtures/plans/bad-matches.expected"),
+    );
+}
+
+#[test]
+fn slips_about_connections_are_refused() {
+    golden(
+        "bad-connections",
+        include_str!("../../../fixtures/plans/bad-connections.yaml"),
+        include_str!("../../../fixtures/plans/bad-connections.expected"),
     );
 }
 

@@ -5,5 +5,6 @@ mod encrypted;
 mod end;
 mod failing;
 mod plain;
+mod plight;
 mod rotation;
 mod stage;

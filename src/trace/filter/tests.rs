@@ -25,7 +25,9 @@ fn passing(filter: Filter) -> Vec<String> {
         .map(|line| {
             let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
             let word = |name: &str| line[name].as_str().map(str::to_owned);
+            let fault = || line["fault"][0]["name"].as_str().map(str::to_owned);
             let what = word("verb").or(word("state")).or(word("path"));
+            let what = what.or_else(fault);
             format!(
                 "{} {}",
                 word("event").expect("every line has it"),
@@ -42,7 +44,7 @@ fn words(words: &[&str]) -> Vec<Box<str>> {
 #[test]
 fn nothing_asked_everything_passes() {
     assert!(Filter::default().is_empty());
-    assert_eq!(passing(Filter::default()).len(), 17);
+    assert_eq!(passing(Filter::default()).len(), 18);
 }
 
 #[test]
@@ -123,6 +125,7 @@ fn slowness_and_errors() {
             "watch_canceled watch",
             "http1 /health",
             "connection tracing_stopped",
+            "fault black-hole",
             "connection failed"
         ]
     );

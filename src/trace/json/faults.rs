@@ -5,7 +5,7 @@ use crate::etcd::verdict::Hit;
 use crate::etcd::{ConnectionEnded, WatchNote};
 
 impl Line<'_> {
-    /// The faults that struck a call, in the order of the plan.
+    /// The faults that struck a call or a connection, in the order of the plan.
     pub(super) fn faults(&mut self, hits: &[Hit]) {
         for (i, hit) in hits.iter().enumerate() {
             let begin: &[u8] = match i {

@@ -33,8 +33,9 @@ const EXPECTED: &str = r####"
 {"ts":"2026-11-03T08:05:32.002000Z","event":"watch_event","conn":14,"stream":3,"client":"10.0.0.7:40312","upstream":"etcd-0:2379","user_agent":"grpc-go/1.81.0","service":"etcdserverpb.Watch","method":"Watch","verb":"create","key":"/registry/configmaps/lab/settings-104","resource":"configmaps","namespace":"lab","name":"settings-104","kind":"ConfigMap","type":"PUT","response_bytes":1710,"revision":10231,"watch_id":2,"lag_us":800}
 {"ts":"2026-11-03T08:05:32.002000Z","event":"http1","conn":15,"client":"10.0.0.7:40312","upstream":"etcd-0:2379","user_agent":"kube-probe/1.31","protocol":"HTTP/1.1","method":"GET","path":"/health","http_status":503,"duration_us":2000,"first_byte_us":1000,"request_bytes":0,"response_bytes":18}
 {"ts":"2026-11-03T08:05:32.003000Z","event":"connection","conn":15,"client":"10.0.0.7:40312","upstream":"etcd-0:2379","state":"tracing_stopped","by":"client","code":"FRAME_SIZE_ERROR","offending_stream":5,"message":"client sent a DATA frame of 20000 bytes on stream 5, more than the 16384 allowed (FRAME_SIZE_ERROR, RFC 9113 section 4.2)"}
+{"ts":"2026-11-03T08:05:32.003000Z","event":"fault","conn":15,"client":"10.0.0.7:40312","upstream":"etcd-0:2379","listener":"10.0.0.5:2379","fault":[{"name":"black-hole","did":"nothing passes in either direction"}]}
 {"ts":"2026-11-03T08:10:35.000000Z","event":"connection","conn":12,"client":"10.0.0.7:40312","upstream":"etcd-0:2379","state":"closed","listener":"10.0.0.5:2379","tls_version":"TLSv1.3","sni":"etcd-0","alpn":"h2","identity":"kube-apiserver-etcd-client","message":"client closed","by":"client","duration_us":303000000,"streams":3,"bytes_client":5500000,"settings_client":{"header_table_size":4096,"enable_push":true,"max_concurrent_streams":100,"initial_window_size":65535,"max_frame_size":16384},"pings_client":2,"ping_rtt_mean_us_client":450,"ping_rtt_max_us_client":600,"bytes_server":25500000,"resets_server":1,"last_reset_server":"CANCEL","stalls_server":3,"stalled_us_server":1460,"goaway_server":{"last_stream":5,"code":"ENHANCE_YOUR_CALM","debug":"too_many_pings"}}
-{"ts":"2026-11-03T08:05:32.000310Z","event":"connection","conn":16,"client":"10.0.0.7:40312","upstream":"etcd-0:2379","state":"failed","listener":"10.0.0.5:2379","message":"upstream refused: Connection refused (os error 111)","by":"client","duration_us":310,"streams":0,"bytes_client":0,"bytes_server":0}
+{"ts":"2026-11-03T08:05:32.000310Z","event":"connection","conn":16,"client":"10.0.0.7:40312","upstream":"etcd-0:2379","state":"failed","listener":"10.0.0.5:2379","message":"upstream refused: Connection refused (os error 111)","by":"client","duration_us":310,"streams":0,"fault":[{"name":"stuck-accept","did":"accepted, and nothing said"}],"bytes_client":0,"bytes_server":0}
 "####;
 
 #[test]
@@ -60,6 +61,10 @@ fn every_line_is_an_object_whose_fields_come_once() {
             .as_object()
             .into_iter()
             .flat_map(|object| object.values())
+            .flat_map(|value| match value.as_array() {
+                Some(list) => list.as_slice(),
+                None => std::slice::from_ref(value),
+            })
             .filter_map(|value| value.as_object().map(|inner| inner.len()))
             .sum();
         assert_eq!(names, fields + nested, "{line}");

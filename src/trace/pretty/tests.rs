@@ -38,8 +38,9 @@ const EXPECTED: &str = r####"
 08:05:32.002  14/3      ▸ create    configmaps lab/settings-104                     +800µs          ↓ 1.67K  watch 2  @10231  ConfigMap
 08:05:32.002  15        GET         /health                                         2.00ms  ↑   0B  ↓  18B  HTTP 503
 08:05:32.003  15        not traced  10.0.0.7:40312 → etcd-0:2379                                            client sent a DATA frame of 20000 bytes on stream 5, more than the 16384 allowed (FRAME_SIZE_ERROR, RFC 9113 section 4.2)
+08:05:32.003  15        fault       10.0.0.7:40312 → etcd-0:2379                                            fault black-hole: nothing passes in either direction
 08:10:35.000  12        closed      10.0.0.7:40312 → etcd-0:2379                     5m03s  ↑ 5.25M ↓ 24.3M  client closed  3 streams  GOAWAY of the server: ENHANCE_YOUR_CALM too_many_pings  1 reset by the server  server stalled 1.46ms
-08:05:32.000  16        failed      10.0.0.7:40312 → etcd-0:2379                     310µs  ↑   0B  ↓   0B  upstream refused: Connection refused (os error 111)
+08:05:32.000  16        failed      10.0.0.7:40312 → etcd-0:2379                     310µs  ↑   0B  ↓   0B  upstream refused: Connection refused (os error 111)  fault stuck-accept: accepted, and nothing said
 "####;
 
 #[test]

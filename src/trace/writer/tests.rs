@@ -51,7 +51,7 @@ fn everything_is_written_before_the_end() {
         sender.join().expect("it ends");
     }
     let finished = handle.finish();
-    let events = 4 * 100 * 17;
+    let events = 4 * 100 * 18;
     assert_eq!(lines_of(&path), events);
     assert_eq!((finished.lines, finished.dropped), (events as u64, 0));
     assert_eq!(finished.tracing_stopped, 400);

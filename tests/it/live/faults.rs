@@ -10,6 +10,7 @@ mod objects;
 // The tests.
 mod armed_later;
 mod big;
+mod connections;
 mod duplicate;
 mod endings;
 mod error;

@@ -46,6 +46,8 @@ pub struct ClientModel {
     active: Instant,
     /// grpc-go's `ClientParameters.Time`.
     pub keepalive: Duration,
+    /// Whether calls above a GOAWAY's last stream are given up at once.
+    pub heeds_goaway: bool,
 }
 
 /// A call as chance has it.
@@ -84,6 +86,7 @@ impl ClientModel {
             calls: Vec::new(),
             active: now,
             keepalive: Duration::from_secs(30),
+            heeds_goaway: false,
         }
     }
 
@@ -115,6 +118,16 @@ impl ClientModel {
                 Heard::Ended(id) if self.end.streams[&id].may_send() => {
                     self.end.reset(id, NO_ERROR);
                     did = true;
+                }
+                // Nobody had them: they are sent again elsewhere.
+                Heard::Goaway { last, .. } if self.heeds_goaway => {
+                    for n in 0..self.calls.len() {
+                        let call = &self.calls[n];
+                        if call.stream > last && !self.is_over(call) {
+                            self.give_up(n, now);
+                            did = true;
+                        }
+                    }
                 }
                 _ => {}
             }

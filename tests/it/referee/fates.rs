@@ -26,6 +26,13 @@ pub fn check(
 ) -> Result<(), Violation> {
     let docket = docket.lock().unwrap();
     for id in client.end.streams.keys() {
+        if client.heeds_goaway && client.end.goaway_limit().is_some_and(|last| *id > last) {
+            if server.end.streams.contains_key(id) {
+                let words = "the server got it, and the client was told that it would not";
+                return Err(client.end.wrong(Rule::Goaway, *id, 0, words));
+            }
+            continue;
+        }
         let Some(decided) = docket.get(id) else {
             content::untouched(client, server, *id, AfterReset::MayBeLeftOut)?;
             continue;

@@ -41,6 +41,7 @@ mod world;
 mod drip;
 mod interposed;
 mod meddling;
+mod plight;
 mod recorded;
 mod straight;
 mod strictness;

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use etcdtap::etcd::verdict::{Errand, Judge};
+use etcdtap::etcd::warden::Warden;
 use etcdtap::etcd::{Event, Session, SessionOptions};
 use etcdtap::http2::{Both, Side, StreamId};
 use etcdtap::relay::{ConnectionId, HoldBudget, Peers, Transmit};
@@ -50,6 +52,10 @@ pub trait Wire: fmt::Debug {
     fn inner(&self) -> Option<Both<&Endpoint>> {
         None
     }
+    /// GOAWAYs of its own that the client may have received.
+    fn own_goaways(&self) -> usize {
+        0
+    }
     /// What went wrong in it.
     fn complaint(&mut self) -> Option<String> {
         None
@@ -74,6 +80,7 @@ pub struct Core {
     /// Whether all bytes have to leave as they came.
     transparent: bool,
     wrong: Option<String>,
+    goaways: Arc<AtomicUsize>,
 }
 
 pub fn peers() -> Arc<Peers> {
@@ -110,6 +117,18 @@ impl Core {
             budget,
             transparent: false,
             wrong: None,
+            goaways: Arc::default(),
+        }
+    }
+
+    /// One on whose connection faults strike; the warden counts its `goaways`.
+    pub fn under(self, warden: Box<dyn Warden>, goaways: Arc<AtomicUsize>, now: Instant) -> Core {
+        let mut session = self.session.with_warden(warden, Vec::new());
+        session.handle_change(now);
+        Core {
+            session,
+            goaways,
+            ..self
         }
     }
 
@@ -181,6 +200,10 @@ impl Wire for Core {
 
     fn keeps(&self) -> Option<(u64, usize)> {
         Some((self.budget.held(), self.session.open_calls()))
+    }
+
+    fn own_goaways(&self) -> usize {
+        self.goaways.load(Ordering::Relaxed)
     }
 
     fn complaint(&mut self) -> Option<String> {

@@ -295,10 +295,10 @@ impl<W: Wire> World<W> {
         self.collect();
         let (got, sent) = (
             self.client.end.goaways_received.len(),
-            self.server.end.goaways_sent.len(),
+            self.server.end.goaways_sent.len() + self.wire.own_goaways(),
         );
         if got > sent {
-            let words = "a GOAWAY that the server did not send";
+            let words = "a GOAWAY that nobody sent";
             return Err(self
                 .end(Side::Client)
                 .wrong(Rule::UnaskedGoaway, 0, 0, words));

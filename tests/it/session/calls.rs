@@ -233,7 +233,9 @@ fn resets_and_losses_end_calls_with_what_is_known() {
             (
                 5,
                 Code::UNKNOWN,
-                Ending::ConnectionLost { by: Side::Server }
+                Ending::ConnectionLost {
+                    by: Some(Side::Server)
+                }
             ),
         ]
     );
@@ -365,7 +367,7 @@ fn the_one_that_goes_first_ends_the_calls() {
     script.open(1, RANGE);
     script.close(Side::Client, EndOfBytes::Closed);
     let status = &script.calls()[0].status;
-    let by = Side::Client;
+    let by = Some(Side::Client);
     assert_eq!(status.ending, Ending::ConnectionLost { by });
     assert_eq!(status.code, Code::CANCELLED);
 }

@@ -1,6 +1,7 @@
 //! The core under scripts of bytes, with a clock of their own.
 
 mod calls;
+mod connections;
 mod ends;
 mod fail_open;
 mod flow;

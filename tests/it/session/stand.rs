@@ -1,16 +1,17 @@
 //! Two scripted peers around a session whose judge is told what to say. What
 //! reaches a peer is written down frame by frame.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use etcdtap::etcd::verdict::{Asked, FaultId, Hit, Judge, Refreshed, Suspicion, Verdict};
+use etcdtap::etcd::warden::{Admitted, Outlook, Warden};
 use etcdtap::etcd::watch_verdict::{AskedWatch, Moment, Stamp, Strike, WatchAct};
 use etcdtap::etcd::{Call, Event, Session, SessionOptions};
 use etcdtap::http2::hpack::{Decoder, Encoder, Indexing};
-use etcdtap::http2::{Both, Deframer, PREFACE, Piece, Side, frame_encoder};
-use etcdtap::relay::{EndOfBytes, Transmit};
+use etcdtap::http2::{Both, Deframer, PREFACE, Piece, SettingId, Side, frame_encoder};
+use etcdtap::relay::{EndOfBytes, Peers, Transmit};
 
 use super::script::{id, peers, prefixed};
 
@@ -32,6 +33,34 @@ pub struct Bench {
     pub disarmed: bool,
     pub gave_up: Vec<String>,
     pub asked: Vec<String>,
+    /// What the warden says at each look, and nothing then.
+    pub outlooks: VecDeque<Outlook>,
+}
+
+/// A warden who is told what to say.
+struct Foretold(Arc<Mutex<Bench>>);
+
+impl std::fmt::Debug for Foretold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a warden who is told what to say")
+    }
+}
+
+impl Warden for Foretold {
+    fn admit(&mut self, _: Instant) -> Admitted {
+        Admitted::default()
+    }
+
+    fn stands(&mut self, _: &Arc<Peers>) {}
+
+    fn look(&mut self, _: Instant) -> Outlook {
+        let told = self.0.lock().unwrap().outlooks.pop_front();
+        told.unwrap_or_default()
+    }
+
+    fn gave_up(&mut self, _: FaultId, why: &str) {
+        self.0.lock().unwrap().gave_up.push(why.to_owned());
+    }
 }
 
 struct Told {
@@ -127,6 +156,7 @@ struct Reader {
     raw: Vec<u8>,
     /// The content of each stream.
     content: BTreeMap<u32, Vec<u8>>,
+    last_goaway: Option<u32>,
 }
 
 impl Reader {
@@ -137,6 +167,7 @@ impl Reader {
             frames: Vec::new(),
             raw: Vec::new(),
             content: BTreeMap::new(),
+            last_goaway: None,
         }
     }
 
@@ -175,10 +206,21 @@ impl Reader {
                 }
                 Piece::RstStream { stream, code } => format!("RST {stream} {code}"),
                 Piece::Settings(frame) if frame.is_ack() => "SETTINGS ACK".to_owned(),
-                Piece::Settings(_) => "SETTINGS".to_owned(),
+                Piece::Settings(frame) => {
+                    let limit = SettingId::MAX_CONCURRENT_STREAMS;
+                    match frame.iter().find(|(id, _)| *id == limit) {
+                        Some((_, most)) => format!("SETTINGS {most} streams"),
+                        None => "SETTINGS".to_owned(),
+                    }
+                }
                 Piece::Ping { ack: true, .. } => "PING ACK".to_owned(),
                 Piece::Ping { .. } => "PING".to_owned(),
-                Piece::GoAway { code, .. } => format!("GOAWAY {code}"),
+                Piece::GoAway {
+                    last_stream, code, ..
+                } => {
+                    self.last_goaway = Some(last_stream.number());
+                    format!("GOAWAY {code}")
+                }
                 Piece::WindowUpdate { stream, increment } => format!("CREDIT {stream} {increment}"),
                 Piece::Priority { stream } => format!("PRIORITY {stream}"),
                 Piece::Unknown { length, .. } => format!("UNKNOWN {length}"),
@@ -213,14 +255,28 @@ impl Stand {
         options: SessionOptions,
         decide: impl FnMut(&Asked<'_>) -> Option<Verdict> + Send + 'static,
     ) -> Stand {
+        let mut stand = Stand::ungreeted(options, decide);
+        stand.greet();
+        stand.client_got();
+        stand.server_got();
+        stand
+    }
+
+    /// Peers that have said nothing yet.
+    pub fn ungreeted(
+        options: SessionOptions,
+        decide: impl FnMut(&Asked<'_>) -> Option<Verdict> + Send + 'static,
+    ) -> Stand {
         let bench = Arc::new(Mutex::new(Bench::default()));
         let judge = Told {
             bench: Arc::clone(&bench),
             decide: Box::new(decide),
         };
         let now = Instant::now();
+        let warden = Box::new(Foretold(Arc::clone(&bench)));
+        let session = Session::with_judge(peers(), &Arc::new(options), Some(Box::new(judge)), now);
         let mut stand = Stand {
-            session: Session::with_judge(peers(), &Arc::new(options), Some(Box::new(judge)), now),
+            session: session.with_warden(warden, Vec::new()),
             now,
             events: Vec::new(),
             bench,
@@ -233,17 +289,31 @@ impl Stand {
                 server: Reader::new(Side::Server),
             },
         };
+        stand.drain(Side::Client, &[]);
+        stand
+    }
+
+    /// The peers greet each other.
+    pub fn greet(&mut self) {
         let mut hello = PREFACE.to_vec();
         frame_encoder::settings(&mut hello, &[]);
-        stand.send(Side::Client, &hello);
-        stand.frames(Side::Server, |out| {
+        self.send(Side::Client, &hello);
+        self.frames(Side::Server, |out| {
             frame_encoder::settings(out, &[]);
             frame_encoder::settings_ack(out);
         });
-        stand.frames(Side::Client, frame_encoder::settings_ack);
-        stand.client_got();
-        stand.server_got();
-        stand
+        self.frames(Side::Client, frame_encoder::settings_ack);
+    }
+
+    /// The warden says so from now on.
+    pub fn meets(&mut self, outlook: Outlook) {
+        self.bench.lock().unwrap().outlooks.push_back(outlook);
+        self.change();
+    }
+
+    /// The last stream that the client's last GOAWAY named.
+    pub fn last_goaway(&self) -> Option<u32> {
+        self.readers.server.last_goaway
     }
 
     pub fn send(&mut self, from: Side, bytes: &[u8]) {
