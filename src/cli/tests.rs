@@ -5,7 +5,14 @@ use clap_complete::Shell;
 
 use super::{Arguments, usage};
 
-const COMMANDS: [&str; 5] = ["proxy", "demo", "decode", "fault", "completions"];
+const COMMANDS: [&str; 6] = [
+    "proxy",
+    "demo",
+    "decode",
+    "fault",
+    "scorecard",
+    "completions",
+];
 
 fn sentence(line: &[&str]) -> String {
     let line = std::iter::once(&"etcdtap").chain(line);
@@ -30,8 +37,18 @@ fn every_help_has_an_example() {
         assert!(help.contains(&format!("etcdtap {name}")), "{help}");
     }
     let whole = Arguments::command().render_long_help().to_string();
-    for name in &COMMANDS[..4] {
+    for name in &COMMANDS[..5] {
         assert!(whole.contains(&format!("etcdtap {name}")), "{whole}");
+    }
+}
+
+#[test]
+fn every_flag_of_the_scorecard_is_documented() {
+    let page = include_str!("../../docs/scorecard.md");
+    let mut command = Arguments::command();
+    let scorecard = command.find_subcommand_mut("scorecard").unwrap();
+    for flag in scorecard.get_arguments().filter_map(|one| one.get_long()) {
+        assert!(page.contains(&format!("--{flag}")), "--{flag}");
     }
 }
 

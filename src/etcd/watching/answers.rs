@@ -8,13 +8,12 @@ use bytes::{Bytes, BytesMut};
 use super::held::Unit;
 use super::response::{Response, Seen, canceled, moved, prefixed, progress};
 use super::taking::Taken;
-use super::{Creation, Doing, Watching, hold_of};
+use super::{Creation, Doing, Note, Watching, hold_of};
 use crate::etcd::Event;
 use crate::etcd::open_call::{Kind, OpenCall};
 use crate::etcd::read::{Budget, WatchAsked, WatchRequestReader, WatchSeen};
 use crate::etcd::tracker::Tracker;
 use crate::etcd::verdict::Hit;
-use crate::etcd::watch::WatchNote;
 use crate::etcd::watch_verdict::{Moment, Strike, WatchAct};
 use crate::etcd::wire;
 use crate::http2::Side;
@@ -42,7 +41,7 @@ struct Answer<'a> {
     responses: Vec<Response<'a>>,
     /// As they came.
     raw: Vec<&'a [u8]>,
-    notes: Vec<Box<WatchNote>>,
+    notes: Vec<Note>,
     hold: Hold,
 }
 
@@ -89,13 +88,7 @@ impl Tracker {
     }
 
     /// The log's word on a creation that never reaches etcd.
-    fn refused(
-        &mut self,
-        call: &mut OpenCall,
-        reason: &str,
-        hit: &Hit,
-        now: Instant,
-    ) -> Box<WatchNote> {
+    fn refused(&mut self, call: &mut OpenCall, reason: &str, hit: &Hit, now: Instant) -> Note {
         let origin = self.origin(call);
         let seen = WatchSeen {
             watch_id: -1,
@@ -184,12 +177,7 @@ impl Tracker {
     }
 
     /// Reads a message, and gives what the log is to be told of it.
-    fn notes_of(
-        &mut self,
-        call: &mut OpenCall,
-        taken: &Taken,
-        now: Instant,
-    ) -> Vec<Box<WatchNote>> {
+    fn notes_of(&mut self, call: &mut OpenCall, taken: &Taken, now: Instant) -> Vec<Note> {
         let before = self.events.len();
         self.read_taken(call, Side::Server, taken, now);
         let told = self.events.split_off(before.min(self.events.len()));
@@ -262,7 +250,7 @@ impl Tracker {
     }
 
     fn pass_at_once(&mut self, watching: &Watching, answer: Answer<'_>, doing: &mut Doing<'_>) {
-        let unit = answer.as_it_came(false, doing.now);
+        let unit = answer.unchanged(false, doing.now);
         self.give(unit, watching, doing);
     }
 
@@ -333,7 +321,7 @@ impl Tracker {
         doing: &mut Doing<'_>,
     ) {
         let header = answer.responses[0].header.to_vec();
-        let unit = answer.as_it_came(true, doing.now);
+        let unit = answer.unchanged(true, doing.now);
         self.progress_of_one(id, &header, watching, unit, strikes, doing);
     }
 
@@ -394,7 +382,7 @@ impl Tracker {
             .collect();
         if all.len() != answer.notes.len() {
             // Not all of it could be read: it passes as it came.
-            let unit = answer.as_it_came(false, doing.now);
+            let unit = answer.unchanged(false, doing.now);
             return self.push(id, unit, &Lateness::default(), watching, doing.now);
         }
         let mut kept = vec![true; all.len()];
@@ -428,7 +416,7 @@ impl Tracker {
                 lateness = own;
             }
         }
-        let notes: Vec<Box<WatchNote>> = std::mem::take(&mut answer.notes);
+        let notes: Vec<Note> = std::mem::take(&mut answer.notes);
         for (at, note) in notes.iter().enumerate() {
             if !kept[at] {
                 let mut note = note.clone();
@@ -468,7 +456,7 @@ impl Tracker {
                 None if changed => answer.without(&kept),
                 None => answer.bytes(),
             };
-            let mut given: Vec<Box<WatchNote>> = notes
+            let mut given: Vec<Note> = notes
                 .into_iter()
                 .zip(&kept)
                 .filter_map(|(note, kept)| kept.then_some(note))
@@ -500,7 +488,7 @@ impl Tracker {
         call: &OpenCall,
         id: i64,
         kept: &[bool],
-        notes: &[Box<WatchNote>],
+        notes: &[Note],
         now: Instant,
     ) -> Option<(usize, Vec<Hit>)> {
         let events = kept.iter().filter(|kept| **kept).count();
@@ -538,7 +526,7 @@ impl Answer<'_> {
         joined(self.raw.iter().map(|raw| prefixed(false, raw)))
     }
 
-    fn as_it_came(self, progress: bool, now: Instant) -> Unit {
+    fn unchanged(self, progress: bool, now: Instant) -> Unit {
         Unit {
             bytes: self.bytes(),
             notes: self.notes,

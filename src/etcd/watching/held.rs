@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::etcd::verdict::{FaultId, Hit};
-use crate::etcd::watch::WatchNote;
 use crate::etcd::watch_verdict::Stamp;
 use crate::relay::Hold;
+
+use super::Note;
 
 /// A message, or several that belong together, on its way to the client.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(super) struct Unit {
     /// With gRPC's prefixes.
     pub bytes: Bytes,
     /// What the log is told when it is given.
-    pub notes: Vec<Box<WatchNote>>,
+    pub notes: Vec<Note>,
     /// When etcd sent it.
     pub came: Instant,
     /// It says only that the watch is up to date.

@@ -35,6 +35,9 @@ use crate::relay::{Hold, HoldAccount, Order};
 use held::{Unit, Watch};
 use taking::Taking;
 
+/// A note as the log takes it.
+type Note = Box<super::WatchNote>;
+
 /// The largest message that is read whole; a larger one passes as it comes.
 const MOST_TAKEN: u32 = 16 << 20;
 
@@ -65,10 +68,7 @@ enum Creation {
     /// etcd answers it.
     Asked,
     /// We do, when it is its turn.
-    Refused {
-        reason: Box<str>,
-        note: Box<super::WatchNote>,
-    },
+    Refused { reason: Box<str>, note: Note },
 }
 
 /// Where orders go, and the time.

@@ -86,9 +86,10 @@ fn is_possible(action: &Action, name: &MethodName) -> bool {
         }
         _ => false,
     };
-    !matches!(action, Action::Watch(_))
-        && !(action.needs_an_end() && lives_on(name))
-        && (!only_later_requests || may_have_later_requests(name))
+    let never = matches!(action, Action::Watch(_))
+        || action.needs_an_end() && lives_on(name)
+        || only_later_requests && !may_have_later_requests(name);
+    !never
 }
 
 /// Whether watches of a Watch stream with this head could be meant.
