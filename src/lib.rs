@@ -17,6 +17,7 @@
 //! | [`kube`] | registry keys, stored objects, operations in Kubernetes' words |
 //! | [`fault`] | the plan of faults, which calls they strike, how chance falls |
 //! | [`trace`] | the finished call and its sinks: the log, the summary |
+//! | [`score`] | how a client took a failure, from the trace or from a log |
 //! | [`control`] | the admin API, through which faults are changed while calls pass |
 //! | [`net`] | sockets, TLS, timers: the only place that does I/O on the data path |
 //! | [`cli`] | the command line, one file a command |
@@ -35,4 +36,5 @@ pub mod kube;
 pub mod net;
 pub mod notation;
 pub mod relay;
+pub mod score;
 pub mod trace;

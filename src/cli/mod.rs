@@ -7,6 +7,7 @@ mod diagnostics;
 mod failure;
 pub mod fault;
 pub mod proxy;
+mod scorecard;
 pub mod settings;
 #[cfg(test)]
 mod tests;
@@ -39,7 +40,10 @@ Examples:
     etcdctl get /registry/pods/default/web --print-value-only | etcdtap decode
 
   Break something on purpose, in a proxy that runs with --admin:
-    etcdtap fault add slow-lists --delay-response 250ms --verb list --resource pods";
+    etcdtap fault add slow-lists --delay-response 250ms --verb list --resource pods
+
+  Say from the log how clients took it:
+    etcdtap scorecard calls.ndjson --expect 'recovery < 10s'";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -62,6 +66,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Decode(decode::DecodeArgs),
     Fault(fault::FaultArgs),
+    Scorecard(scorecard::ScorecardArgs),
     Completions(Completions),
 }
 
@@ -107,6 +112,7 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
         Command::Demo(args) => demo::run(&args),
         Command::Decode(args) => Ok(decode::run(args)),
         Command::Fault(args) => fault::run(args),
+        Command::Scorecard(args) => scorecard::run(&args),
         Command::Completions(Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "etcdtap", &mut script);

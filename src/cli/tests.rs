@@ -5,7 +5,14 @@ use clap_complete::Shell;
 
 use super::{Arguments, usage};
 
-const COMMANDS: [&str; 5] = ["proxy", "demo", "decode", "fault", "completions"];
+const COMMANDS: [&str; 6] = [
+    "proxy",
+    "demo",
+    "decode",
+    "fault",
+    "scorecard",
+    "completions",
+];
 
 fn sentence(line: &[&str]) -> String {
     let line = std::iter::once(&"etcdtap").chain(line);
@@ -30,7 +37,7 @@ fn every_help_has_an_example() {
         assert!(help.contains(&format!("etcdtap {name}")), "{help}");
     }
     let whole = Arguments::command().render_long_help().to_string();
-    for name in &COMMANDS[..4] {
+    for name in &COMMANDS[..5] {
         assert!(whole.contains(&format!("etcdtap {name}")), "{whole}");
     }
 }

@@ -355,6 +355,13 @@ impl Call {
     /// The revision that this call's write was committed at; `None` for a read,
     /// a failure, or a write that changed nothing.
     pub fn written_revision(&self) -> Option<i64> {
+        self.executed_revision()
+            .filter(|_| self.status.code == Code::OK)
+    }
+
+    /// The revision at which etcd committed this call's write, whatever its
+    /// client was told of it.
+    pub fn executed_revision(&self) -> Option<i64> {
         let wrote = match self.response {
             Response::Put => true,
             Response::DeleteRange { deleted } => deleted > 0,
@@ -362,7 +369,7 @@ impl Call {
             _ => false,
         };
         match self.header {
-            Some(header) if wrote && self.status.code == Code::OK => Some(header.revision),
+            Some(header) if wrote => Some(header.revision),
             _ => None,
         }
     }

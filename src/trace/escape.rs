@@ -59,6 +59,41 @@ pub(super) fn shown_text(text: &str, out: &mut String) {
     shown_key(text.as_bytes(), out);
 }
 
+/// A key as JSON has it, before JSON's own escapes.
+pub(crate) fn key_text(key: &[u8]) -> String {
+    let mut out = String::with_capacity(key.len());
+    for chunk in key.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character == '\\' {
+                out.push('\\');
+            }
+            out.push(character);
+        }
+        for byte in chunk.invalid() {
+            out.push_str("\\x");
+            for digit in [byte >> 4, byte & 15] {
+                out.push(HEX[usize::from(digit)] as char);
+            }
+        }
+    }
+    out
+}
+
+/// Text that was escaped once, for a terminal: what acts on it is `\u{…}`.
+pub(crate) fn quiet_text(text: &str) -> String {
+    use std::fmt::Write;
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if acts_on_a_terminal(character) {
+            // Writing to a String does not fail.
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(character));
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
 /// Printable ASCII that JSON and our own rule leave as it is. Written without
 /// an early exit, so that the compiler turns it into vector instructions.
 fn is_plain(bytes: &[u8]) -> bool {

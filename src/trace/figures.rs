@@ -2,7 +2,7 @@
 
 /// `640µs`, `1.21ms`, `12.3s`, `5m03s`, `2h05m`, `3d04h`: six characters at
 /// most until a thousand days have gone.
-pub(super) fn duration(micros: u64) -> String {
+pub(crate) fn duration(micros: u64) -> String {
     let seconds = micros / 1_000_000;
     match micros {
         0..1_000 => format!("{micros}µs"),
@@ -25,7 +25,7 @@ pub(super) fn signed_duration(micros: i64) -> String {
 }
 
 /// `28B`, `1.6K`, `933K`, `2.23M`: by 1024.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     if bytes < 1000 {
         return format!("{bytes}B");
     }
@@ -40,7 +40,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// `1,866`
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {

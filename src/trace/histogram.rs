@@ -9,7 +9,7 @@ const BITS: u32 = EXACT.ilog2();
 /// A log-linear histogram. Only buckets that hold something take room, of
 /// which numbers of microseconds fill a few hundred.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     buckets: BTreeMap<i32, u64>,
     count: u64,
     highest: Option<i64>,
@@ -24,6 +24,15 @@ impl Histogram {
 
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// All of another's numbers as well.
+    pub fn add(&mut self, other: &Histogram) {
+        for (&bucket, &count) in &other.buckets {
+            *self.buckets.entry(bucket).or_default() += count;
+        }
+        self.count += other.count;
+        self.highest = self.highest.max(other.highest);
     }
 
     /// The highest number, exactly.

@@ -16,9 +16,10 @@ use super::filter::{WATCH_METHOD, WATCH_SERVICE};
 use super::lines::{Lines, micros_between};
 use crate::etcd::verdict::Hit;
 use crate::etcd::{
-    Call, CancelCause, CompareTarget, ConnectionEnded, Ending, EventKind, Request, Response,
-    WatchNote, Watched,
+    Call, CancelCause, CompareTarget, ConnectionEnded, Ending, EventKind, Method, Request,
+    Response, WatchNote, Watched,
 };
+use crate::grpc::Code;
 use crate::http1::Exchange;
 use crate::http2::{Offence, Settings, Side};
 use crate::kube::operation::{Operation, Verb};
@@ -131,6 +132,7 @@ impl Lines for Json {
         if let Some(header) = call.header {
             line.number(name!("revision"), header.revision);
         }
+        line.committed(operation, call);
         line.answered(operation, call);
         line.end();
     }
@@ -423,6 +425,20 @@ impl Line<'_> {
                 self.some_text(name!("subject"), name.as_deref());
             }
         }
+    }
+
+    /// Whether it wrote, where that does not follow from verb and status.
+    fn committed(&mut self, operation: &Operation<'_>, call: &Call) {
+        let follows = call.status.code == Code::OK
+            && matches!(
+                (operation.verb, call.method),
+                (Some(Verb::Create | Verb::Update | Verb::Delete), _)
+                    | (None, Method::Put | Method::DeleteRange)
+            );
+        self.flag(
+            name!("committed"),
+            !follows && call.executed_revision().is_some(),
+        );
     }
 
     fn ending(&mut self, ending: Ending) {

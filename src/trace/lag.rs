@@ -148,6 +148,12 @@ impl Lag {
         Some(first.at + PATIENCE)
     }
 
+    /// When the first of the waiting events passed.
+    pub fn waiting_since(&self) -> Option<Instant> {
+        let first = self.waiting.iter().flatten().next()?;
+        Some(first.at)
+    }
+
     /// Lets go of the events that have waited long enough.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Vec<Resolved>) {
         while let Some(first) = self.waiting.front() {

@@ -45,6 +45,6 @@ pub(super) trait Lines: Send + std::fmt::Debug {
 }
 
 /// Microseconds from `from` to `to`; 0 if they are the other way round.
-pub(super) fn micros_between(from: Instant, to: Instant) -> u64 {
+pub(crate) fn micros_between(from: Instant, to: Instant) -> u64 {
     u64::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u64::MAX)
 }

@@ -10,6 +10,7 @@ use super::filter::Filter;
 use super::json::Json;
 use super::lag::{Lag, Resolved};
 use super::lines::Lines;
+use super::observer::Observer;
 use super::pretty::Pretty;
 use super::row::Colour;
 use super::summary::Summary;
@@ -71,6 +72,7 @@ pub struct Pipeline {
     slow: Option<Duration>,
     key_space: KeySpace,
     summary: Option<Box<Summary>>,
+    observer: Option<Box<dyn Observer>>,
     lag: Lag,
     /// Events whose lag is decided, reused.
     resolved: Vec<Resolved>,
@@ -103,6 +105,7 @@ impl Pipeline {
             slow: options.slow,
             key_space: options.key_space,
             summary: options.summary.then(Box::default),
+            observer: None,
             lag: Lag::default(),
             resolved: Vec::new(),
             standing: FxHashSet::default(),
@@ -113,8 +116,23 @@ impl Pipeline {
         }
     }
 
+    /// Shows everything to `observer` from here on, whatever the filter says.
+    pub fn observe(&mut self, observer: Box<dyn Observer>) {
+        self.observer = Some(observer);
+    }
+
+    /// All that came until `now` has been handed in; `dropped` events never came.
+    pub fn settled(&mut self, now: Instant, dropped: u64) {
+        if let Some(observer) = &mut self.observer {
+            observer.settled(now, self.lag.waiting_since(), dropped);
+        }
+    }
+
     /// Sets the clocks; once a batch is enough.
     pub fn anchor(&mut self, anchor: Anchor) {
+        if let Some(observer) = &mut self.observer {
+            observer.anchor(anchor);
+        }
         if let Some(lines) = &mut self.lines {
             lines.anchor(anchor);
         }
@@ -145,11 +163,17 @@ impl Pipeline {
                 if let Some(summary) = &mut self.summary {
                     summary.handle_opened();
                 }
+                if let Some(observer) = &mut self.observer {
+                    observer.opened(&peers, at);
+                }
                 if self.passes(|filter| filter.passes_connection(false)) {
                     self.write(|lines, out| lines.opened(&peers, at, out));
                 }
             }
             Event::TracingStopped { peers, at, offence } => {
+                if let Some(observer) = &mut self.observer {
+                    observer.stopped(&peers, at);
+                }
                 if self.passes(|filter| filter.passes_connection(true)) {
                     self.write(|lines, out| lines.stopped(&peers, at, &offence, out));
                 }
@@ -208,6 +232,9 @@ impl Pipeline {
         if let Some(summary) = &mut self.summary {
             summary.handle_call(call, &operation);
         }
+        if let Some(observer) = &mut self.observer {
+            observer.call(call, &operation);
+        }
         if self.passes(|filter| filter.passes_call(call, &operation)) {
             let took = call.ended.saturating_duration_since(call.started);
             let slow = self.slow.is_some_and(|slow| took >= slow)
@@ -245,6 +272,9 @@ impl Pipeline {
         if let Some(summary) = &mut self.summary {
             summary.handle_note(note, &operation, lag);
         }
+        if let Some(observer) = &mut self.observer {
+            observer.watch(note, &operation, lag);
+        }
         if self.passes(|filter| filter.passes_note(note, &operation)) {
             self.write(|lines, out| lines.watch(note, &operation, lag, out));
         }
@@ -256,6 +286,9 @@ impl Pipeline {
             && failed
         {
             summary.handle_failed();
+        }
+        if let Some(observer) = &mut self.observer {
+            observer.ended(ended, failed);
         }
         if self.passes(|filter| filter.passes_connection(failed)) {
             self.write(|lines, out| lines.ended(ended, failed, out));

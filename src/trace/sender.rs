@@ -97,6 +97,14 @@ impl Sender {
         }
     }
 
+    /// Makes the writer look at what there is to do besides events.
+    pub fn wake(&self) {
+        if let Way::Writer(writer) | Way::WarningsOnly(writer) = &self.way {
+            // A full queue wakes the writer as well.
+            let _ = writer.queue.try_send(Item::Wake);
+        }
+    }
+
     fn send_to(&self, writer: &ToWriter, event: Event) {
         let bytes = bytes_of(&event);
         if !writer.budget.take(bytes) {

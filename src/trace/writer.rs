@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::budget::{Budget, bytes_of};
 use super::clock::Anchor;
 use super::diagnostics::Diagnostics;
+use super::observer::Observer;
 use super::output::{Destination, Output};
 use super::pipeline::{Format, Options, Pipeline};
 use super::sender::{Item, Sender};
@@ -83,27 +84,45 @@ pub fn start(
     destination: Destination,
     listeners: Vec<SocketAddr>,
 ) -> io::Result<Handle> {
+    start_observed(options, destination, listeners, None)
+}
+
+/// [`start`], with somebody who is shown everything.
+///
+/// # Errors
+/// As of [`start`].
+pub fn start_observed(
+    options: Options,
+    destination: Destination,
+    listeners: Vec<SocketAddr>,
+    observer: Option<Box<dyn Observer>>,
+) -> io::Result<Handle> {
     let output = match options.format {
         Format::Off => None,
         _ => Some(Output::open(destination)?),
     };
-    start_into(output, options, listeners)
+    start_into(output, options, listeners, observer)
 }
 
 fn start_into(
     output: Option<Output>,
     options: Options,
     listeners: Vec<SocketAddr>,
+    observer: Option<Box<dyn Observer>>,
 ) -> io::Result<Handle> {
-    let warnings_only = output.is_none() && !options.summary;
+    let warnings_only = output.is_none() && !options.summary && observer.is_none();
     let (queue, items) = sync_channel(QUEUE);
     let (done, finished) = sync_channel(1);
     let shared = Arc::<Shared>::default();
     let budget = Budget::default();
+    let mut pipeline = Pipeline::new(options, Anchor::now());
+    if let Some(observer) = observer {
+        pipeline.observe(observer);
+    }
     let writer = Writer {
         items,
         budget: budget.clone(),
-        pipeline: Pipeline::new(options, Anchor::now()),
+        pipeline,
         diagnostics: Diagnostics::new(listeners),
         output,
         shared: Arc::clone(&shared),
@@ -199,6 +218,7 @@ impl Writer {
         // What was sent before the end was asked for, and has not been seen.
         self.drain();
         let summary = self.pipeline.finish();
+        self.settle(Instant::now());
         self.write();
         self.shared.finished(summary)
     }
@@ -245,6 +265,7 @@ impl Writer {
             }
             total += taken;
             self.pipeline.handle_timeout(anchor.at);
+            self.settle(anchor.at);
             let all = taken < ROUND && self.pipeline.output().len() < CHUNK;
             if self.shared.reopen.swap(false, Ordering::Acquire)
                 && let Some(output) = &mut self.output
@@ -264,6 +285,11 @@ impl Writer {
             self.diagnostics.handle_event(&event);
             self.pipeline.handle_event(event);
         }
+    }
+
+    fn settle(&mut self, now: Instant) {
+        let dropped = self.shared.dropped.load(Ordering::Relaxed);
+        self.pipeline.settled(now, dropped);
     }
 
     fn write(&mut self) {

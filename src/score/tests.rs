@@ -1,0 +1,563 @@
+//! Each figure by a log that is made for it.
+
+use serde_json::json;
+
+use super::script::Script;
+use super::{Expectation, Moment, Options, Scorecard};
+
+/// One connection, a watch of pods from revision 11 on, and two pods that are
+/// written and seen.
+fn healthy() -> Script {
+    let mut log = Script::default();
+    log.opened(0, 1)
+        .list(10, 1, 10, 1000)
+        .watch(20, 1, 11, 10)
+        .update(100, 1, "a", 11)
+        .event(101, 1, "a", 11)
+        .update(200, 1, "b", 12)
+        .event(203, 1, "b", 12);
+    log
+}
+
+fn meets(card: &Scorecard, text: &str) -> bool {
+    let expectation: Expectation = text.parse().expect(text);
+    expectation.check(card).met
+}
+
+#[test]
+fn a_healthy_run_is_clean() {
+    let card = healthy().card();
+    assert!(card.is_clean(), "{card}");
+    assert_eq!(card.failure, None);
+    let total = &card.total;
+    assert_eq!((total.events, total.events_lost), (2, 0));
+    assert_eq!((total.calls, total.failed_calls), (3, 0));
+    // The list came before the watch.
+    assert_eq!((total.watches, total.relists), (1, 0));
+    assert_eq!(total.behind_us, Some(3000));
+    assert_eq!(total.recovery_us, None);
+    assert!(!meets(&card, "recovery < 10s"));
+    assert!(meets(&card, "events_lost == 0"));
+}
+
+#[test]
+fn an_event_that_a_fault_dropped_is_lost() {
+    let mut log = healthy();
+    log.update(300, 1, "c", 13)
+        .event(301, 1, "c", 13)
+        .with(json!({ "delivered": false }))
+        .struck("lossy");
+    // It is lost whether or not anything comes after it.
+    assert_eq!(log.card().total.events_lost, 1);
+    log.update(400, 1, "d", 14).event(401, 1, "d", 14);
+    let card = log.card();
+    assert_eq!(card.total.events_lost, 1);
+    let watch = &card.clients[0].watches[0];
+    assert_eq!(watch.lost_events[0].key, "/registry/pods/lab/c");
+    assert_eq!(watch.lost_events[0].revision, 13);
+    assert_eq!(card.failure.as_ref().expect("a failure").faults[0].lines, 1);
+    assert!(!card.is_clean());
+}
+
+#[test]
+fn an_event_that_never_came_is_lost_whatever_faults_say() {
+    let mut log = healthy();
+    log.update(300, 1, "c", 13);
+    // It may still come.
+    assert_eq!(log.card().total.events_lost, 0);
+    log.update(400, 1, "d", 14).event(401, 1, "d", 14);
+    assert_eq!(log.card().total.events_lost, 1);
+    // It came after all, late.
+    log.event(500, 1, "c", 13);
+    let total = log.card().total;
+    assert_eq!((total.events_lost, total.events_disordered), (0, 1));
+}
+
+#[test]
+fn an_event_that_only_another_watch_was_given_is_lost_too() {
+    let mut log = healthy();
+    log.opened(210, 2).watch(220, 2, 13, 12);
+    // Nobody saw the write: it went around etcdtap.
+    log.event(300, 2, "c", 13);
+    log.update(400, 1, "d", 14)
+        .event(401, 1, "d", 14)
+        .event(401, 2, "d", 14);
+    let card = log.card();
+    assert_eq!(card.total.events_lost, 1);
+    // What was there before the second watch began it does not lack.
+    assert_eq!(card.clients[0].watches[1].lost, 0);
+}
+
+#[test]
+fn progress_must_not_claim_what_was_not_delivered() {
+    for id in [0, -1] {
+        let mut log = healthy();
+        log.update(300, 1, "c", 13).progress(400, 1, id, 13);
+        let total = log.card().total;
+        assert_eq!((total.events_lost, total.progress_ahead), (1, 1));
+        // The event that it overtook comes.
+        log.event(500, 1, "c", 13);
+        let total = log.card().total;
+        assert_eq!((total.events_lost, total.progress_ahead), (0, 1));
+    }
+    // In order it claims nothing.
+    let mut log = healthy();
+    log.update(300, 1, "c", 13)
+        .event(301, 1, "c", 13)
+        .progress(400, 1, 0, 13);
+    assert!(log.card().is_clean());
+}
+
+#[test]
+fn an_event_that_comes_twice_is_counted_once_as_such() {
+    let mut log = healthy();
+    log.event(300, 1, "b", 12).struck("echo");
+    let total = log.card().total;
+    assert_eq!((total.events_duplicated, total.events_disordered), (1, 0));
+    assert_eq!(total.events, 3);
+}
+
+#[test]
+fn several_keys_of_one_transaction_are_in_order() {
+    let mut log = healthy();
+    log.event(300, 1, "c", 13)
+        .event(300, 1, "d", 13)
+        .event(300, 1, "e", 13);
+    assert!(log.card().is_clean());
+}
+
+#[test]
+fn lines_in_another_order_than_their_times_are_no_disorder() {
+    let mut log = healthy();
+    // The event of 13 waited for its write in the log, that of 14 did not.
+    log.update(301, 1, "d", 14)
+        .event(300, 1, "d", 14)
+        .update(302, 1, "c", 13)
+        .event(299, 1, "c", 13);
+    let total = log.card().total;
+    assert_eq!((total.events_disordered, total.events_lost), (0, 0));
+    let mut log = healthy();
+    log.event(300, 1, "d", 14).event(301, 1, "c", 13);
+    assert_eq!(log.card().total.events_disordered, 1);
+}
+
+#[test]
+fn a_watch_that_is_held_is_behind() {
+    let mut log = healthy();
+    log.update(300, 1, "c", 13)
+        .event(2300, 1, "c", 13)
+        .with(json!({ "held_us": 1_999_000 }))
+        .struck("slow");
+    let card = log.card();
+    assert_eq!(card.total.behind_us, Some(2_000_000));
+    // The failure began when the event was held back first.
+    let failure = card.failure.expect("a failure");
+    assert_eq!(failure.duration_us, 1_999_000);
+    // The same if the log's own lag says it.
+    let mut log = healthy();
+    log.event(2300, 1, "c", 13)
+        .with(json!({ "lag_us": 1_500_000 }));
+    assert_eq!(log.card().total.behind_us, Some(1_500_000));
+    // One that is not given anything is behind as long as it lasts.
+    let mut log = healthy();
+    log.update(300, 1, "c", 13).get(4300, 1, "c", 1000);
+    assert_eq!(log.card().total.behind_us, Some(4_000_000));
+}
+
+/// The watch ends, two pods are written, and the client comes back.
+fn broken(cause: &str) -> Script {
+    let mut log = healthy();
+    log.canceled(1000, 1, cause)
+        .struck("broken")
+        .stream_end(
+            1000,
+            1,
+            json!({ "ending": "injected_reset", "reset": "INTERNAL_ERROR" }),
+        )
+        .struck("broken")
+        .update(1100, 1, "c", 13)
+        .update(1200, 1, "d", 14);
+    log
+}
+
+#[test]
+fn a_watch_that_goes_on_where_it_was_misses_nothing() {
+    let mut log = broken("stream_ended");
+    assert_eq!(log.card().total.watches_missing, 1);
+    log.watch(1500, 1, 13, 14)
+        .event(1501, 1, "c", 13)
+        .event(1501, 1, "d", 14)
+        .get(4000, 1, "a", 1000);
+    let card = log.card();
+    let total = &card.total;
+    assert_eq!((total.events_lost, total.watch_gaps), (0, 0), "{card}");
+    assert_eq!((total.watches, total.watches_recreated), (1, 1));
+    assert_eq!(total.watch_away_us, Some(500_000));
+    assert_eq!(total.relists, 0);
+    let again = &card.clients[0].watches[0].recreations[0];
+    assert_eq!((again.start_revision, again.last_revision), (13, 12));
+    // The failure ended at 1.0 s, the watch was back at 1.5 s.
+    assert_eq!(total.recovery_us, Some(500_000));
+    assert!(meets(&card, "recovery < 10s"));
+}
+
+#[test]
+fn a_watch_that_goes_on_later_without_a_list_has_a_gap() {
+    let mut log = broken("stream_ended");
+    log.watch(1500, 1, 14, 14).event(1501, 1, "d", 14);
+    let card = log.card();
+    assert_eq!((card.total.watch_gaps, card.total.events_lost), (1, 1));
+    assert_eq!(card.clients[0].watches[0].lost_events[0].revision, 13);
+}
+
+#[test]
+fn a_compacted_watch_is_made_good_by_a_list() {
+    let mut log = broken("compacted");
+    log.list(1400, 1, 14, 5000)
+        .watch(1500, 1, 15, 14)
+        .get(4000, 1, "a", 1000);
+    let card = log.card();
+    let total = &card.total;
+    assert_eq!((total.relists, total.relist_bytes), (1, 5000));
+    assert_eq!((total.events_lost, total.watch_gaps), (0, 0), "{card}");
+    assert!(card.clients[0].watches[0].recreations[0].relisted);
+    assert_eq!(total.recovery_us, Some(500_000));
+}
+
+#[test]
+fn all_pages_of_a_list_are_one_list() {
+    let mut log = broken("compacted");
+    log.list(1400, 1, 14, 5000)
+        .with(json!({ "verb": "list_page" }))
+        .list(1410, 1, 14, 700)
+        .with(
+            json!({ "verb": "list_page", "key": "/registry/pods/lab/m\u{0}", "continue": "lab/m" }),
+        );
+    let total = log.card().total;
+    assert_eq!((total.relists, total.relist_bytes), (1, 5700));
+}
+
+#[test]
+fn a_lost_event_that_a_list_makes_good_is_said_to_be() {
+    let mut log = healthy();
+    log.update(300, 1, "c", 13)
+        .event(301, 1, "c", 13)
+        .with(json!({ "delivered": false }))
+        .struck("lossy")
+        .canceled(400, 1, "requested")
+        .list(500, 1, 13, 10)
+        .watch(600, 1, 14, 13);
+    let total = log.card().total;
+    assert_eq!((total.events_lost, total.events_lost_relisted), (1, 1));
+}
+
+#[test]
+fn a_watch_from_an_earlier_revision_overlaps_and_repeats_nothing() {
+    let mut log = broken("server");
+    log.watch(1500, 1, 12, 14)
+        .event(1501, 1, "b", 12)
+        .event(1501, 1, "c", 13)
+        .event(1502, 1, "d", 14);
+    let total = log.card().total;
+    assert_eq!((total.watch_overlaps, total.events_duplicated), (1, 0));
+    assert_eq!(total.events_lost, 0);
+}
+
+#[test]
+fn a_watch_that_its_client_ends_is_not_missing() {
+    let mut log = healthy();
+    log.canceled(300, 1, "requested").update(400, 1, "c", 13);
+    let mut reset = healthy();
+    reset
+        .canceled(300, 1, "stream_ended")
+        .stream_end(
+            300,
+            1,
+            json!({ "ending": "reset", "reset": "CANCEL", "reset_by": "client" }),
+        )
+        .update(400, 1, "c", 13);
+    let mut gone = healthy();
+    gone.canceled(300, 1, "stream_ended")
+        .stream_end(
+            300,
+            1,
+            json!({ "ending": "connection_lost", "lost_by": "client" }),
+        )
+        .closed(300, 1, "client");
+    for log in [log, reset, gone] {
+        let card = log.card();
+        assert!(card.is_clean(), "{card}");
+        assert_eq!(card.clients[0].watches[0].state, "ended");
+    }
+}
+
+#[test]
+fn a_lost_reply_is_told_otherwise_and_written_again_or_not() {
+    let mut log = healthy();
+    log.update(300, 1, "c", 13)
+        .with(json!({ "status": "UNAVAILABLE", "ending": "injected", "committed": true }))
+        .struck("lost")
+        .event(301, 1, "c", 13);
+    let card = log.card();
+    assert_eq!(
+        (card.total.told_otherwise, card.total.written_again),
+        (1, 0)
+    );
+    log.update(350, 1, "c", 13)
+        .with(json!({ "verb": "conflict", "count": 1, "mod_revision": 13 }));
+    let card = log.card();
+    assert_eq!(
+        (card.total.told_otherwise, card.total.written_again),
+        (1, 1)
+    );
+    let told = &card.clients[0].told_otherwise[0];
+    assert_eq!((told.revision, told.known_by), (13, "answer".into()));
+    assert_eq!(told.again_revision, None);
+    assert_eq!(card.total.retries, 1);
+}
+
+#[test]
+fn a_write_without_an_answer_is_known_by_its_event() {
+    let refused = json!({ "status": "UNAVAILABLE", "ending": "connection_lost", "revision": null });
+    // Before the client gave up, and after.
+    for (event, call) in [(310, 320), (330, 320)] {
+        let mut log = healthy();
+        if event < call {
+            log.event(event, 1, "c", 13);
+        }
+        log.update(call, 1, "c", 0)
+            .with(refused.clone())
+            .with(json!({ "duration_us": 15_000 }));
+        if event > call {
+            log.event(event, 1, "c", 13);
+        }
+        let card = log.card();
+        assert_eq!(card.total.told_otherwise, 1, "{event}");
+        assert_eq!(card.clients[0].told_otherwise[0].known_by, "event");
+        // Somebody else turns out to have written it.
+        log.update(340, 1, "c", 13);
+        assert_eq!(log.card().total.told_otherwise, 0, "{event}");
+    }
+}
+
+#[test]
+fn a_write_that_was_refused_was_told_the_truth() {
+    let mut log = healthy();
+    log.update(300, 1, "c", 0)
+        .with(json!({ "status": "UNAVAILABLE", "ending": "injected", "revision": null }))
+        .struck("refusing")
+        .update(400, 1, "c", 13)
+        .event(401, 1, "c", 13);
+    let total = log.card().total;
+    assert_eq!((total.told_otherwise, total.failed_calls), (0, 1));
+    assert_eq!((total.retries, total.retries_max), (1, 1));
+}
+
+#[test]
+fn retries_are_counted_with_their_pauses() {
+    let mut log = healthy();
+    let failed = json!({ "status": "UNAVAILABLE" });
+    log.get(1000, 1, "x", 1000).with(failed.clone()).struck("e");
+    for at in [1101, 1202, 1403] {
+        log.get(at, 1, "x", 1000).with(failed.clone());
+    }
+    log.get(1504, 1, "x", 1000);
+    // Another call, and a late one, are no retries.
+    log.get(1510, 1, "y", 1000).get(1600, 1, "x", 1000);
+    let card = log.card();
+    let total = &card.total;
+    assert_eq!(
+        (total.failed_calls, total.retries, total.retries_max),
+        (4, 4, 4)
+    );
+    assert_eq!(total.retry_spacing_min_us, Some(100_000));
+    assert_eq!(total.retry_spacing_max_us, Some(200_000));
+    let median = total.retry_spacing_median_us.expect("a median");
+    assert!((100_000..102_000).contains(&median), "{median}");
+    assert_eq!(total.noticed_by.as_deref(), Some("retry"));
+    assert_eq!(total.noticed_us, Some(101_000));
+}
+
+#[test]
+fn the_peak_of_requests_is_before_during_and_after() {
+    let mut log = Script::default();
+    log.opened(0, 1)
+        .get(100, 1, "a", 50_000)
+        .get(101, 1, "b", 10_000);
+    log.fault(1000, 1, "slow");
+    for at in 0..5 {
+        log.get(1500 + at, 1, "a", 400_000);
+    }
+    log.fault(2000, 1, "slow");
+    for at in 0..3 {
+        log.get(3000 + at, 1, "a", 500_000);
+    }
+    let total = log.card().total;
+    assert_eq!(total.requests_peak_before, 2);
+    assert_eq!(total.requests_peak_during, 5);
+    assert_eq!(total.requests_peak_after, 3);
+    assert_eq!(total.requests_peak, 5);
+}
+
+#[test]
+fn a_lost_connection_is_noticed_and_opened_again() {
+    let mut log = healthy();
+    log.fault(1000, 1, "dead");
+    log.with(json!({})).get(1001, 1, "a", 500);
+    log.canceled(11_000, 1, "stream_ended")
+        .stream_end(
+            11_000,
+            1,
+            json!({ "ending": "connection_lost", "lost_by": "client" }),
+        )
+        .closed(11_000, 1, "client")
+        .failed(11_500, 2)
+        .opened(12_000, 3);
+    let card = log.card();
+    assert_eq!(card.total.noticed_us, Some(10_000_000));
+    assert_eq!(card.total.noticed_by.as_deref(), Some("close"));
+    assert_eq!(card.total.watches_missing, 1);
+    assert_eq!(card.total.connections_failed, 1);
+    assert!(card.total.not_recovered.is_some());
+    log.get(12_100, 3, "a", 500)
+        .watch(12_200, 3, 13, 12)
+        .get(20_000, 3, "a", 500);
+    let card = log.card();
+    assert_eq!(card.total.reconnected_us, Some(1_000_000), "{card}");
+    assert_eq!(card.total.recovery_us, Some(11_200_000));
+    assert_eq!(card.total.recovery_from_begin_us, Some(11_200_000));
+    assert_eq!(card.total.not_recovered, None);
+}
+
+#[test]
+fn a_ping_is_a_sign() {
+    let mut log = healthy();
+    log.fault(1000, 1, "dead").other(
+        r#"{"ts":"2026-11-03T08:00:06.000000Z","event":"ping","conn":1,"client":"10.0.0.7:40001"}"#,
+    );
+    let total = log.card().total;
+    assert_eq!(total.noticed_by.as_deref(), Some("ping"));
+    assert_eq!(total.noticed_us, Some(5_000_000));
+}
+
+#[test]
+fn nothing_is_as_before_until_it_has_been_for_a_second() {
+    let mut log = healthy();
+    log.fault(1000, 1, "e").get(1500, 1, "a", 1000);
+    let card = log.card();
+    assert_eq!(card.total.recovery_us, None);
+    assert_eq!(
+        card.total.not_recovered.as_deref(),
+        Some("less than a second has passed since the failure's end")
+    );
+    // A call that fails later puts it off.
+    log.get(1600, 1, "a", 1000)
+        .with(json!({ "status": "UNAVAILABLE" }))
+        .get(1700, 1, "a", 1000)
+        .get(3000, 1, "a", 1000);
+    assert_eq!(log.card().total.recovery_us, Some(600_000));
+    // What fails when all was as before is another story.
+    log.get(9000, 1, "a", 1000)
+        .with(json!({ "status": "UNAVAILABLE" }))
+        .get(9100, 1, "a", 1000);
+    assert_eq!(log.card().total.recovery_us, Some(600_000));
+    // A fault that strikes again goes on with the failure.
+    log.fault(9200, 1, "e").get(9300, 1, "a", 1000);
+    assert_eq!(log.card().total.recovery_us, None);
+}
+
+#[test]
+fn a_watch_that_is_behind_is_not_as_before() {
+    let mut log = healthy();
+    log.fault(250, 1, "stall")
+        .update(300, 1, "c", 13)
+        .get(5000, 1, "a", 1000);
+    let card = log.card();
+    assert_eq!(
+        card.total.not_recovered.as_deref(),
+        Some("1 watch is behind")
+    );
+    log.event(6000, 1, "c", 13).get(9000, 1, "a", 1000);
+    let card = log.card();
+    assert_eq!(card.total.recovery_us, Some(5_750_000), "{card}");
+    assert_eq!(card.total.events_lost, 0);
+}
+
+#[test]
+fn the_failures_times_can_be_given() {
+    let at = |text: &str| Moment::parse(text).expect(text);
+    let log = healthy();
+    let card = log.card_with(Options {
+        from: Some(at("2026-11-03T08:00:00.050Z")),
+        to: Some(at("2026-11-03T08:00:00.150Z")),
+        ..Options::default()
+    });
+    let failure = card.failure.expect("it was given");
+    assert_eq!((failure.duration_us, failure.given), (100_000, true));
+}
+
+#[test]
+fn only_the_clients_that_are_asked_for_are_measured() {
+    let mut log = healthy();
+    log.update(300, 2, "c", 13)
+        .with(json!({ "client": "10.0.0.8:4000", "status": "UNAVAILABLE", "committed": true }));
+    log.update(400, 1, "d", 14).event(401, 1, "d", 14);
+    let only = |text: &str| {
+        log.card_with(Options {
+            clients: vec![text.into()],
+            ..Options::default()
+        })
+    };
+    let card = only("10.0.0.7");
+    assert_eq!(card.clients.len(), 1);
+    // What others write has to reach it all the same.
+    assert_eq!((card.total.events_lost, card.total.failed_calls), (1, 0));
+    assert_eq!(only("grpc-go").clients.len(), 2);
+    assert_eq!(only("nobody").clients.len(), 0);
+}
+
+#[test]
+fn what_cannot_be_read_is_counted() {
+    let mut log = healthy();
+    let lines = log.text().lines().count() as u64;
+    log.other("").other("{\"ts\":").other("null").other("[]");
+    log.other(
+        r#"{"ts":"2026-11-03T08:00:06Z","event":"something_new","conn":1,"client":"10.0.0.7:1"}"#,
+    );
+    log.other(&"x".repeat(3 << 20));
+    log.update(300, 1, "c", 13).event(301, 1, "c", 13);
+    let card = log.card();
+    assert_eq!(card.source.lines, lines + 8);
+    assert_eq!(card.source.broken, 5);
+    assert_eq!(card.total.events, 3);
+    assert!(
+        card.to_string().contains("5 of 15 lines could not be read"),
+        "{card}"
+    );
+}
+
+#[test]
+fn a_log_that_begins_in_the_middle_says_so() {
+    let mut log = Script::default();
+    log.event(0, 1, "a", 11).event(10, 1, "b", 12);
+    let card = log.card();
+    assert_eq!(card.source.unknown_watch_events, 2);
+    assert_eq!(card.total.events_lost, 0);
+}
+
+#[test]
+fn the_memory_of_a_long_log_is_bounded_and_nothing_is_lost_by_it() {
+    let mut log = Script::default();
+    log.opened(0, 1).watch(1, 1, 1, 0);
+    for revision in 1..5000_i64 {
+        let at = 10 + revision as u64 * 2;
+        log.update(at, 1, &format!("p{}", revision % 7), revision);
+        if revision != 2500 {
+            log.event(at + 1, 1, &format!("p{}", revision % 7), revision);
+        }
+    }
+    let card = log.card();
+    assert_eq!(card.total.events, 4998);
+    assert_eq!(card.total.events_lost, 1);
+    assert_eq!(card.clients[0].watches[0].lost_events[0].revision, 2500);
+}

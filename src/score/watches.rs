@@ -1,0 +1,692 @@
+//! The watches of all clients: where each stands, what it was given, what it
+//! was not.
+//!
+//! A *watch* here is what a client watches: it goes on when the client creates
+//! it anew after an end. What it has to be given is every change in its range
+//! from its first revision on; how far that must be complete is known from what
+//! it was given and told since.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::commits::{COMMITS_MAX, Commit, Ranges, hash_of};
+use super::fact::{Ended, Moment, Range, WatchAt};
+
+/// Events that are remembered of one watch.
+const GIVEN_MAX: usize = 512;
+
+/// Watches that are followed.
+const SLOTS_MAX: usize = 131_072;
+
+/// Lost events that are kept one by one, of each watch; more are counted.
+const LOST_MAX: usize = 1000;
+
+/// Re-creations that are kept one by one, of each watch; more are counted.
+const RECREATIONS_MAX: usize = 16;
+
+/// From when on a watch that was not given a change counts as behind.
+pub(super) const BEHIND: u64 = 1_000_000;
+
+/// Ended watches whose last events may still come.
+const ENDED_MAX: usize = 4096;
+
+/// What a client watches.
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    pub client: usize,
+    pub range: usize,
+    /// When it was first created.
+    pub since: Moment,
+    pub state: State,
+    /// Which creation this is, from 0.
+    turn: u32,
+    /// All up to here is judged, or did not have to be given.
+    checked: i64,
+    /// All up to here must have been given.
+    told: i64,
+    /// The last change that the client was given, by an event or a list.
+    pub last_revision: i64,
+    /// Of this creation: the highest revision that was given, and when.
+    highest: (i64, Moment),
+    progress: Option<(i64, Moment)>,
+    given: VecDeque<Given>,
+    pub lost: BTreeMap<(i64, u64), Lost>,
+    pub lost_more: u64,
+    pub events: u64,
+    pub duplicated: u64,
+    pub disordered: u64,
+    pub progress_ahead: u64,
+    /// The longest time that it was behind, in microseconds; `None` while no
+    /// event's age is known.
+    pub behind: Option<u64>,
+    /// Since when a change waits that it was not given.
+    pub pending: Option<Moment>,
+    /// The latest change in its range.
+    newest: i64,
+    pub recreations: Vec<Recreated>,
+    pub recreated: u64,
+    pub gaps: u64,
+    pub overlaps: u64,
+    /// The longest time it was away.
+    pub away: Option<u64>,
+    /// Ends that were not the client's wish.
+    pub ends: u64,
+    /// A list since it ended showed all up to this revision.
+    listed: Option<i64>,
+    /// It fell so far behind that not all can be judged.
+    pub unjudged: bool,
+}
+
+/// How a watch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It is open.
+    Open { conn: u64, at: WatchAt },
+    /// It ended.
+    Away {
+        since: Moment,
+        conn: u64,
+        stream: u32,
+        wish: Wish,
+    },
+}
+
+/// Whose wish a watch's end was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// The client's: it cancelled the watch or reset its stream.
+    Client,
+    /// The client closed the whole connection.
+    ClientClosed,
+    /// Not the client's.
+    Other,
+}
+
+/// An event that the client was given.
+#[derive(Debug, Clone, Copy)]
+struct Given {
+    revision: i64,
+    hash: u64,
+    turn: u32,
+}
+
+/// An event that the client was not given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub key: Arc<[u8]>,
+    /// A list showed the client what came of it.
+    pub relisted: bool,
+}
+
+/// A watch was created anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Recreated {
+    pub at: Moment,
+    pub start_revision: i64,
+    /// The last revision that the client had before.
+    pub last_revision: i64,
+    pub away: u64,
+    /// Changes between the two that nothing showed to the client.
+    pub gap: bool,
+    pub relisted: bool,
+}
+
+/// An event as it passes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Passed<'a> {
+    pub key: &'a [u8],
+    pub revision: i64,
+    pub lag: Option<i64>,
+    pub held: u64,
+    pub delivered: bool,
+    /// A fault had to do with it.
+    pub struck: bool,
+    pub at: Moment,
+}
+
+/// What a fact meant to a client's watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Note {
+    Nothing,
+    /// A watch of this client was created anew, or caught up after it was late:
+    /// until now there was trouble.
+    Restored(usize),
+}
+
+/// All watches.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Watches {
+    pub ranges: Ranges,
+    pub slots: Vec<Slot>,
+    /// Where each open watch is followed, and which creation it is; those that
+    /// ended lately, too.
+    placed: FxHashMap<(u64, WatchAt), (usize, u32)>,
+    ended: VecDeque<(u64, WatchAt)>,
+    streams: FxHashMap<(u64, u32), Vec<usize>>,
+    by_client: FxHashMap<(usize, usize), Vec<usize>>,
+    /// Watches that were not followed because there were too many, or that
+    /// began before the facts did.
+    pub unknown: u64,
+    found: Vec<usize>,
+}
+
+impl Watches {
+    /// A watch was created. `caught_up` is how far it had come already, where
+    /// that is known from before.
+    pub fn created(
+        &mut self,
+        (client, conn): (usize, u64),
+        at: WatchAt,
+        range: &Range<'_>,
+        (start, revision): (i64, i64),
+        when: Moment,
+    ) -> Note {
+        let Some(range) = self.ranges.of(range) else {
+            self.unknown += 1;
+            return Note::Nothing;
+        };
+        let first = if start > 0 { start } else { revision + 1 };
+        let here = self.by_client.entry((client, range)).or_default();
+        let away = here
+            .iter()
+            .copied()
+            .filter(|&one| matches!(self.slots[one].state, State::Away { .. }))
+            .min_by_key(|&one| match self.slots[one].state {
+                State::Away { since, wish, .. } => (wish == Wish::Client, since),
+                State::Open { .. } => (true, when),
+            });
+        let (slot, note) = match away {
+            Some(slot) => (slot, self.recreate(slot, (conn, at), first, start, when)),
+            None if self.slots.len() >= SLOTS_MAX => {
+                self.unknown += 1;
+                return Note::Nothing;
+            }
+            None => {
+                let slot = self.slots.len();
+                here.push(slot);
+                self.ranges.all[range].slots.push(slot);
+                self.slots.push(Slot::new(
+                    (client, range),
+                    State::Open { conn, at },
+                    first,
+                    when,
+                ));
+                (slot, Note::Nothing)
+            }
+        };
+        let turn = self.slots[slot].turn;
+        self.placed.insert((conn, at), (slot, turn));
+        self.streams
+            .entry((conn, at.stream))
+            .or_default()
+            .push(slot);
+        note
+    }
+
+    fn recreate(
+        &mut self,
+        number: usize,
+        (conn, at): (u64, WatchAt),
+        first: i64,
+        start: i64,
+        when: Moment,
+    ) -> Note {
+        let range = self.slots[number].range;
+        self.judge(number, self.slots[number].told);
+        let slot = &mut self.slots[number];
+        let State::Away { since, wish, .. } = slot.state else {
+            return Note::Nothing;
+        };
+        let had = slot.last_revision;
+        let relisted = slot.listed.is_some();
+        if let Some(listed) = slot.listed.take() {
+            slot.checked = slot.checked.max(listed);
+        }
+        // What lies between what the client has and where it goes on is not to
+        // come any more.
+        slot.told = slot.told.max(first - 1);
+        let gap = self.ranges.all[range]
+            .beyond(slot.checked)
+            .any(|one| one.revision < first && !slot.has(one.revision, one.hash));
+        self.judge(number, first - 1);
+        let slot = &mut self.slots[number];
+        let away = when.since(since);
+        slot.turn += 1;
+        slot.state = State::Open { conn, at };
+        slot.highest = (0, when);
+        slot.progress = None;
+        slot.recreated += 1;
+        slot.away = slot.away.max(Some(away));
+        slot.gaps += u64::from(gap);
+        slot.overlaps += u64::from(first <= had);
+        if slot.recreations.len() < RECREATIONS_MAX {
+            slot.recreations.push(Recreated {
+                at: when,
+                start_revision: start,
+                last_revision: had,
+                away,
+                gap,
+                relisted,
+            });
+        }
+        self.settle_pending(number, when);
+        match wish {
+            Wish::Client => Note::Nothing,
+            Wish::ClientClosed | Wish::Other => Note::Restored(self.slots[number].client),
+        }
+    }
+
+    /// A watch goes on that was open before the facts began; all up to
+    /// `revision` it had been given.
+    pub fn standing(
+        &mut self,
+        from: (usize, u64),
+        at: WatchAt,
+        range: &Range<'_>,
+        revision: i64,
+        when: Moment,
+    ) {
+        self.created(from, at, range, (revision + 1, revision), when);
+    }
+
+    /// An event passed, or was kept from the client.
+    pub fn event(&mut self, conn: u64, at: WatchAt, event: &Passed<'_>) -> Note {
+        let Some(&(number, turn)) = self.placed.get(&(conn, at)) else {
+            self.unknown += 1;
+            self.committed(event.key, event.revision, event.at.before(event.held));
+            return Note::Nothing;
+        };
+        let hash = hash_of(event.key);
+        self.committed(event.key, event.revision, event.at.before(event.held));
+        let range = self.slots[number].range;
+        let written = self.ranges.all[range]
+            .find(event.revision, hash)
+            .map(|commit| commit.at);
+        let slot = &mut self.slots[number];
+        if !event.delivered {
+            if !slot.has(event.revision, hash) {
+                slot.lose(event.revision, hash, &Arc::from(event.key));
+            }
+            return Note::Nothing;
+        }
+        slot.events += 1;
+        let again = event.revision <= slot.highest.0 && slot.had_in(turn, event.revision, hash);
+        if again {
+            slot.duplicated += 1;
+            return Note::Nothing;
+        }
+        if turn == slot.turn {
+            let (highest, then) = slot.highest;
+            // The log may tell two events of a watch in the other order while
+            // one waits for the answer to its write; their times do not lie.
+            let later = event.at > then || (event.at == then && event.struck);
+            slot.disordered += u64::from(event.revision < highest && later);
+            if let Some((said, when)) = slot.progress
+                && event.revision <= said
+                && event.at > when
+            {
+                slot.progress_ahead += 1;
+            }
+            if event.revision >= highest {
+                slot.highest = (event.revision, event.at);
+            }
+        }
+        slot.lost.remove(&(event.revision, hash));
+        slot.told = slot.told.max(event.revision - 1);
+        slot.last_revision = slot.last_revision.max(event.revision);
+        let mine = written.map(|at| event.at.since(at));
+        let lag = event.lag.and_then(|lag| u64::try_from(lag).ok());
+        let behind = lag.or(mine).max(Some(event.held).filter(|held| *held > 0));
+        slot.behind = slot.behind.max(behind);
+        slot.given.push_back(Given {
+            revision: event.revision,
+            hash,
+            turn,
+        });
+        if self.slots[number].given.len() > GIVEN_MAX {
+            self.forget_oldest(number);
+        }
+        self.settle_pending(number, event.at)
+    }
+
+    /// Before what was given is forgotten, all up to there is judged.
+    fn forget_oldest(&mut self, number: usize) {
+        let slot = &self.slots[number];
+        if let Some(oldest) = slot.given.front().copied()
+            && oldest.revision > slot.checked
+        {
+            self.judge(number, oldest.revision.min(self.slots[number].told));
+        }
+        self.slots[number].given.pop_front();
+    }
+
+    /// etcd said (or was made to say) that a watch is up to date.
+    pub fn progress(&mut self, conn: u64, at: WatchAt, revision: i64, when: Moment) -> Vec<Note> {
+        let numbers = match at.id {
+            -1 => {
+                let all = self.streams.get(&(conn, at.stream));
+                all.cloned().unwrap_or_default()
+            }
+            _ => {
+                let one = self.placed.get(&(conn, at));
+                one.map(|(slot, _)| *slot).into_iter().collect()
+            }
+        };
+        let mut notes = Vec::new();
+        for number in numbers {
+            let slot = &mut self.slots[number];
+            slot.told = slot.told.max(revision);
+            if slot.progress.is_none_or(|(said, _)| revision > said) {
+                slot.progress = Some((revision, when));
+            }
+            notes.push(self.settle_pending(number, when));
+        }
+        notes
+    }
+
+    /// A watch ended; says whether the client has to have it again.
+    pub fn canceled(&mut self, conn: u64, at: WatchAt, cause: Ended, when: Moment) {
+        let Some(&(number, turn)) = self.placed.get(&(conn, at)) else {
+            return;
+        };
+        if let Some(here) = self.streams.get_mut(&(conn, at.stream)) {
+            here.retain(|one| *one != number);
+            if here.is_empty() {
+                self.streams.remove(&(conn, at.stream));
+            }
+        }
+        self.ended.push_back((conn, at));
+        if self.ended.len() > ENDED_MAX
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.placed.remove(&oldest);
+        }
+        let slot = &mut self.slots[number];
+        if slot.turn != turn || !matches!(slot.state, State::Open { .. }) {
+            return;
+        }
+        let wish = match cause {
+            Ended::Requested => Wish::Client,
+            _ => Wish::Other,
+        };
+        slot.ends += u64::from(wish == Wish::Other);
+        slot.state = State::Away {
+            since: when,
+            conn,
+            stream: at.stream,
+            wish,
+        };
+        slot.listed = None;
+        if wish == Wish::Client {
+            slot.pending = None;
+        }
+    }
+
+    /// The stream of watches ended, and by whose wish: told after the ends of
+    /// its watches.
+    pub fn stream_ended(&mut self, conn: u64, stream: u32, wish: Wish) {
+        for &(was_on, at) in self.ended.iter().rev() {
+            if (was_on, at.stream) != (conn, stream) {
+                continue;
+            }
+            let Some(&(number, _)) = self.placed.get(&(was_on, at)) else {
+                continue;
+            };
+            let slot = &mut self.slots[number];
+            if let State::Away {
+                conn: last,
+                stream: of,
+                wish: known @ Wish::Other,
+                ..
+            } = &mut slot.state
+                && (*last, *of) == (conn, stream)
+            {
+                *known = wish;
+                if wish == Wish::Client {
+                    slot.pending = None;
+                    slot.ends = slot.ends.saturating_sub(1);
+                }
+            }
+        }
+    }
+
+    /// The client read a whole range at a revision: what it holds is no longer
+    /// to come by events to a watch that is away. Says whether it is one that
+    /// the client watches, and since when.
+    pub fn listed(
+        &mut self,
+        client: usize,
+        range: &Range<'_>,
+        revision: i64,
+        when: Moment,
+    ) -> Option<Moment> {
+        let number = self.ranges.find(range)?;
+        let slots = self.by_client.get(&(client, number))?.clone();
+        let mut since: Option<Moment> = None;
+        for slot in slots {
+            self.judge(slot, self.slots[slot].told);
+            let one = &mut self.slots[slot];
+            since = Some(since.map_or(one.since, |since| since.min(one.since)));
+            for (_, lost) in one.lost.range_mut(..=(revision, u64::MAX)) {
+                lost.relisted = true;
+            }
+            if let State::Away { .. } = one.state {
+                // What it had to be given is settled; what a list shows it is not.
+                one.listed = one.listed.max(Some(revision));
+                one.last_revision = one.last_revision.max(revision);
+                one.checked = one.checked.max(revision);
+                self.settle_pending(slot, when);
+            }
+        }
+        since
+    }
+
+    /// A change was committed, or shown by an event for the first time.
+    pub fn committed(&mut self, key: &[u8], revision: i64, at: Moment) {
+        let mut found = std::mem::take(&mut self.found);
+        self.ranges.holding(key, &mut found);
+        let hash = hash_of(key);
+        let mut shared: Option<Arc<[u8]>> = None;
+        for &range in &found {
+            let watched = &mut self.ranges.all[range];
+            let key = shared.get_or_insert_with(|| Arc::from(key));
+            let commit = Commit {
+                revision,
+                hash,
+                key: Arc::clone(key),
+                at,
+            };
+            let full = watched.commits.len() >= COMMITS_MAX;
+            // One that is older than all that is remembered was judged long ago.
+            if full
+                && watched
+                    .commits
+                    .front()
+                    .is_some_and(|one| one.revision > revision)
+            {
+                continue;
+            }
+            if !watched.insert(commit) {
+                continue;
+            }
+            for i in 0..self.ranges.all[range].slots.len() {
+                let slot = &mut self.slots[self.ranges.all[range].slots[i]];
+                slot.newest = slot.newest.max(revision);
+                if slot.waits_for(revision) {
+                    slot.pending = Some(slot.pending.map_or(at, |since| since.min(at)));
+                }
+            }
+            if full {
+                self.forget_commit(range);
+            }
+        }
+        self.found = found;
+    }
+
+    fn forget_commit(&mut self, range: usize) {
+        let Some(oldest) = self.ranges.all[range].commits.front().cloned() else {
+            return;
+        };
+        for i in 0..self.ranges.all[range].slots.len() {
+            let number = self.ranges.all[range].slots[i];
+            let slot = &self.slots[number];
+            if slot.checked >= oldest.revision {
+                continue;
+            }
+            if slot.told >= oldest.revision {
+                self.judge(number, oldest.revision);
+            } else if !slot.has(oldest.revision, oldest.hash) {
+                self.slots[number].unjudged = true;
+            }
+        }
+        self.ranges.all[range].commits.pop_front();
+    }
+
+    /// Whatever up to `until` was not given is lost.
+    fn judge(&mut self, number: usize, until: i64) {
+        let slot = &mut self.slots[number];
+        if until <= slot.checked {
+            return;
+        }
+        for commit in self.ranges.all[slot.range].beyond(slot.checked) {
+            if commit.revision > until {
+                break;
+            }
+            if !slot.has(commit.revision, commit.hash) {
+                slot.lose(commit.revision, commit.hash, &commit.key);
+            }
+        }
+        slot.checked = until;
+    }
+
+    /// Finds since when a watch is behind, after it was given or told something.
+    fn settle_pending(&mut self, number: usize, now: Moment) -> Note {
+        let slot = &mut self.slots[number];
+        let Some(since) = slot.pending else {
+            return Note::Nothing;
+        };
+        let known = slot.told.max(slot.last_revision).max(slot.checked);
+        let next = match slot.newest > known {
+            true => {
+                let mut next = self.ranges.all[slot.range].beyond(known);
+                next.next().map(|commit| commit.at)
+            }
+            false => None,
+        };
+        if next.is_some_and(|next| next <= since) {
+            return Note::Nothing;
+        }
+        slot.pending = next;
+        let was = now.since(since);
+        slot.behind = slot.behind.max(Some(was));
+        match was > BEHIND && next.is_none_or(|next| now.since(next) <= BEHIND) {
+            true => Note::Restored(slot.client),
+            false => Note::Nothing,
+        }
+    }
+
+    /// What would be lost if nothing more came: what was judged, and what has to
+    /// have been given by now.
+    pub fn lost(&self, slot: &Slot) -> BTreeMap<(i64, u64), Lost> {
+        let mut lost = slot.lost.clone();
+        for commit in self.ranges.all[slot.range].beyond(slot.checked) {
+            if commit.revision > slot.told {
+                break;
+            }
+            if !slot.has(commit.revision, commit.hash) {
+                let key = Arc::clone(&commit.key);
+                let entry = lost.entry((commit.revision, commit.hash));
+                entry.or_insert(Lost {
+                    key,
+                    relisted: false,
+                });
+            }
+        }
+        lost
+    }
+
+    /// How often progress claimed a revision that an event of it was yet to
+    /// come, or never came.
+    pub fn progress_ahead(slot: &Slot, lost: &BTreeMap<(i64, u64), Lost>) -> u64 {
+        let said = slot.progress.map_or(0, |(said, _)| said);
+        let claimed = lost.keys().filter(|(revision, _)| *revision <= said);
+        slot.progress_ahead + claimed.count() as u64
+    }
+}
+
+impl Slot {
+    fn new((client, range): (usize, usize), state: State, first: i64, when: Moment) -> Slot {
+        Slot {
+            client,
+            range,
+            since: when,
+            state,
+            turn: 0,
+            checked: first - 1,
+            told: first - 1,
+            last_revision: first - 1,
+            highest: (0, when),
+            progress: None,
+            given: VecDeque::new(),
+            lost: BTreeMap::new(),
+            lost_more: 0,
+            events: 0,
+            duplicated: 0,
+            disordered: 0,
+            progress_ahead: 0,
+            behind: None,
+            pending: None,
+            newest: 0,
+            recreations: Vec::new(),
+            recreated: 0,
+            gaps: 0,
+            overlaps: 0,
+            away: None,
+            ends: 0,
+            listed: None,
+            unjudged: false,
+        }
+    }
+
+    /// Whether the client was given this change by an event.
+    fn has(&self, revision: i64, hash: u64) -> bool {
+        let mut newest_first = self.given.iter().rev();
+        newest_first.any(|one| (one.revision, one.hash) == (revision, hash))
+    }
+
+    fn had_in(&self, turn: u32, revision: i64, hash: u64) -> bool {
+        let mut newest_first = self.given.iter().rev();
+        newest_first.any(|one| (one.revision, one.hash, one.turn) == (revision, hash, turn))
+    }
+
+    /// Whether a change of this revision is yet to be given.
+    fn waits_for(&self, revision: i64) -> bool {
+        let is_wanted = !matches!(
+            self.state,
+            State::Away {
+                wish: Wish::Client,
+                ..
+            }
+        );
+        is_wanted && revision > self.told.max(self.last_revision).max(self.checked)
+    }
+
+    fn lose(&mut self, revision: i64, hash: u64, key: &Arc<[u8]>) {
+        if self.lost.contains_key(&(revision, hash)) {
+            return;
+        }
+        if self.lost.len() >= LOST_MAX {
+            self.lost_more += 1;
+            return;
+        }
+        self.lost.insert(
+            (revision, hash),
+            Lost {
+                key: Arc::clone(key),
+                relisted: false,
+            },
+        );
+    }
+}
