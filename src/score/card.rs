@@ -1,7 +1,9 @@
 //! The scorecard: figures of each client and of all. `docs/scorecard.md` says
 //! what each is.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use super::client::Client;
 use super::concurrency::Peaks;
@@ -16,19 +18,19 @@ const WATCHES_MAX: usize = 1000;
 const LOST_MAX: usize = 100;
 
 /// How clients took a failure.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scorecard {
     /// What was measured, where it has a name.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
     /// The first fact's time.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Moment>,
     /// Until when it was measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Moment>,
     /// The failure, if there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// The figures of all clients together.
     pub total: Figures,
@@ -39,7 +41,7 @@ pub struct Scorecard {
 }
 
 /// When the failure was, and what made it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     /// When it began.
     pub began: Moment,
@@ -54,7 +56,7 @@ pub struct Failure {
 }
 
 /// A fault that struck.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Struck {
     /// Its name.
     pub name: Box<str>,
@@ -63,7 +65,7 @@ pub struct Struck {
 }
 
 /// What a card was made from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// Lines of the log, or events of the trace.
     pub lines: u64,
@@ -77,12 +79,12 @@ pub struct Source {
 }
 
 /// One client.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClientCard {
     /// Where it called from.
     pub client: String,
     /// What it calls itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<Box<str>>,
     /// Its figures.
     pub figures: Figures,
@@ -94,16 +96,16 @@ pub struct ClientCard {
 
 /// The figures. What is unknown is `None`, and left out of the JSON. Names that
 /// end in `_us` are microseconds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
     /// From the failure's begin to the client's first sign.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noticed_us: Option<u64>,
     /// Which sign: `reset`, `close`, `retry`, `ping`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub noticed_by: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noticed_by: Option<Cow<'static, str>>,
     /// From the loss of a connection to the first new one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconnected_us: Option<u64>,
     /// Connections that were opened.
     pub connections_opened: u64,
@@ -120,13 +122,13 @@ pub struct Figures {
     /// The most times that one call was asked again.
     pub retries_max: u64,
     /// From a failure to the next attempt, the shortest.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_spacing_min_us: Option<u64>,
     /// The median.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_spacing_median_us: Option<u64>,
     /// The longest.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_spacing_max_us: Option<u64>,
     /// The most requests at a time.
     pub requests_peak: u64,
@@ -149,7 +151,7 @@ pub struct Figures {
     /// Watches that are still missing.
     pub watches_missing: u64,
     /// The longest time that a watch was away.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch_away_us: Option<u64>,
     /// Re-creations that left changes out.
     pub watch_gaps: u64,
@@ -172,41 +174,41 @@ pub struct Figures {
     /// Progress that claimed a revision before its event, or without.
     pub progress_ahead: u64,
     /// The longest time that a watch was behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind_us: Option<u64>,
     /// From the failure's end until all was as before.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_us: Option<u64>,
     /// The same, from the failure's begin.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_from_begin_us: Option<u64>,
     /// Why it is not known, where there was a failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_recovered: Option<String>,
 }
 
 /// A watch.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WatchCard {
     /// Its first key.
     pub key: String,
     /// The first key after it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range_end: Option<String>,
     /// `open`, `away` or `ended` (by the client's wish).
-    pub state: &'static str,
+    pub state: Cow<'static, str>,
     /// Events that were given.
     pub events: u64,
     /// The longest time that it was behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind_us: Option<u64>,
     /// Events that were never delivered.
     pub lost: u64,
     /// Which, at most a hundred.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost_events: Vec<LostEvent>,
     /// It fell so far behind that more may be lost.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lost_at_least: bool,
     /// Events that were delivered twice.
     pub duplicated: u64,
@@ -217,12 +219,12 @@ pub struct WatchCard {
     /// How often it was created anew.
     pub recreated: u64,
     /// Of those the first few.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recreations: Vec<Recreation>,
 }
 
 /// An event that was never delivered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostEvent {
     /// The key that changed.
     pub key: String,
@@ -233,7 +235,7 @@ pub struct LostEvent {
 }
 
 /// A watch that was created anew.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recreation {
     /// When.
     pub at: Moment,
@@ -250,7 +252,7 @@ pub struct Recreation {
 }
 
 /// A write that was committed though the client was told otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToldOtherwise {
     /// The key.
     pub key: String,
@@ -261,11 +263,11 @@ pub struct ToldOtherwise {
     /// When.
     pub at: Moment,
     /// `answer` if etcd's answer was seen, `event` if only its event was.
-    pub known_by: &'static str,
+    pub known_by: Cow<'static, str>,
     /// Whether the client wrote the key again.
     pub written_again: bool,
     /// Where that was committed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again_revision: Option<i64>,
 }
 
@@ -293,7 +295,7 @@ pub(super) fn of(meter: &Meter, now: Moment, mut source: Source) -> Scorecard {
     Scorecard {
         name: meter.options.name.clone(),
         from: meter.first,
-        to: meter.last.map(|last| last.max(now)),
+        to: meter.last.map(|_| now),
         failure: failure(meter),
         total,
         clients,
@@ -337,7 +339,7 @@ fn one(meter: &Meter, number: usize, client: &Client, peaks: Peaks, now: Moment)
     if let Some(begun) = begun {
         if let Some((at, sign)) = client.noticed(begun) {
             figures.noticed_us = Some(at.since(begun));
-            figures.noticed_by = Some(sign);
+            figures.noticed_by = Some(sign.into());
         }
         if let Some((lost, Some(again))) = client.reconnected(begun) {
             figures.reconnected_us = Some(again.since(lost));
@@ -446,7 +448,8 @@ fn watch(
             State::Open { .. } => "open",
             State::Away { wish, .. } if wish == Wish::Client || !wanted => "ended",
             State::Away { .. } => "away",
-        },
+        }
+        .into(),
         events: slot.events,
         behind_us: slot.behind.max(waiting),
         lost: lost.len() as u64 + slot.lost_more,
@@ -485,7 +488,7 @@ fn told_otherwise(told: &Told) -> ToldOtherwise {
         revision: told.revision,
         status: told.status.clone(),
         at: told.at,
-        known_by: if told.by_event { "event" } else { "answer" },
+        known_by: if told.by_event { "event" } else { "answer" }.into(),
         written_again: told.again.is_some(),
         again_revision: told.again.as_ref().and_then(|again| again.committed),
     }
@@ -537,7 +540,7 @@ fn sum(meter: &Meter, clients: &[ClientCard]) -> Figures {
             progress_ahead
         );
         if figures.noticed_us > total.noticed_us {
-            total.noticed_by = figures.noticed_by;
+            total.noticed_by.clone_from(&figures.noticed_by);
         }
         longest!(
             noticed_us,

@@ -30,6 +30,10 @@ pub(super) enum Mark {
     Close,
     Retry,
     Ping,
+    /// A watch that had ended was created anew.
+    Rewatch,
+    /// What a watch had told was listed.
+    Relist,
     /// A connection of it ended, whoever ended it.
     Lost,
     Opened,
@@ -43,6 +47,8 @@ impl Mark {
             Mark::Close => Some("close"),
             Mark::Retry => Some("retry"),
             Mark::Ping => Some("ping"),
+            Mark::Rewatch => Some("rewatch"),
+            Mark::Relist => Some("list"),
             Mark::Lost | Mark::Opened => None,
         }
     }

@@ -47,6 +47,13 @@ impl serde::Serialize for Moment {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Moment {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Moment, D::Error> {
+        let text = String::deserialize(from)?;
+        Moment::parse(&text).ok_or_else(|| serde::de::Error::custom("no time"))
+    }
+}
+
 /// Something that happened on one connection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fact<'a> {
@@ -168,6 +175,16 @@ impl Range<'_> {
         Range {
             key: Cow::Owned(self.key.into_owned()),
             end: Cow::Owned(self.end.into_owned()),
+        }
+    }
+}
+
+impl<'a> Range<'a> {
+    /// The range with these ends.
+    pub fn between(key: &'a [u8], end: &'a [u8]) -> Range<'a> {
+        Range {
+            key: Cow::Borrowed(key),
+            end: Cow::Borrowed(end),
         }
     }
 }

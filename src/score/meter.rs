@@ -116,6 +116,16 @@ impl Meter {
         }
     }
 
+    /// What is measured, by its name.
+    pub fn name(&self) -> Option<Box<str>> {
+        self.options.name.clone()
+    }
+
+    /// How many facts there were.
+    pub fn facts(&self) -> u64 {
+        self.facts
+    }
+
     /// Takes a fact.
     pub fn handle(&mut self, fact: &Fact<'_>) {
         self.facts += 1;
@@ -157,11 +167,11 @@ impl Meter {
         }
     }
 
-    /// The card as of now, or of the last fact where nobody says what time it
-    /// is.
+    /// The card as of `now`, or of the last fact where that is later, or nobody
+    /// says what time it is.
     pub fn card(&self, now: Option<Moment>, source: Source) -> Scorecard {
         let mut settled = self.clone();
-        let now = now.or(self.last).unwrap_or_default();
+        let now = now.max(self.last).unwrap_or_default();
         settled.look(now);
         card::of(&settled, now, source)
     }
@@ -328,6 +338,8 @@ impl Meter {
         if range.end.is_empty() {
             return;
         }
+        let begun = self.window.begin();
+        self.clients[number].mark(call.started, Mark::Relist, begun);
         if let Some(range) = self.watches.ranges.find(range) {
             self.clients[number].listed(List {
                 at: call.started,
@@ -395,8 +407,14 @@ impl Meter {
     }
 
     fn note(&mut self, note: Note, at: Moment) {
-        if let Note::Restored(client) = note {
-            self.clients[client].in_trouble(at);
+        let begun = self.window.begin();
+        match note {
+            Note::Nothing => {}
+            Note::Restored(client) => self.clients[client].in_trouble(at),
+            Note::Recreated(client) => {
+                self.clients[client].in_trouble(at);
+                self.clients[client].mark(at, Mark::Rewatch, begun);
+            }
         }
     }
 

@@ -6,15 +6,19 @@
 //! card for the same traffic. `docs/scorecard.md` defines each figure.
 
 mod card;
+mod census;
 mod client;
 mod commits;
 mod concurrency;
 mod expect;
 mod fact;
 mod line;
+mod live;
+mod measurement;
 mod meter;
 mod metric;
 mod print;
+mod probe;
 mod reader;
 #[cfg(test)]
 mod script;
@@ -30,6 +34,8 @@ pub use card::{
 };
 pub use expect::{Expectation, Outcome};
 pub use fact::{CallFact, Ended, Fact, Hit, Moment, Range, WatchAt, What};
+pub use measurement::{Answer, Measurement, Order};
 pub use meter::{Meter, Options};
 pub use metric::{Metric, Unit};
+pub use probe::Probe;
 pub use reader::{ReadError, Reader};

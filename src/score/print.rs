@@ -91,7 +91,7 @@ impl Scorecard {
             rows.push([name.to_owned()].into_iter().chain(cells).collect());
         };
         if self.failure.is_some() {
-            row("noticed after", &|f| match f.noticed_by {
+            row("noticed after", &|f| match &f.noticed_by {
                 Some(sign) => format!("{} ({sign})", time(f.noticed_us)),
                 None => "-".to_owned(),
             });
@@ -313,7 +313,7 @@ impl WatchCard {
     fn in_words(&self) -> String {
         let mut parts = Vec::new();
         if self.state != "open" {
-            parts.push(self.state.to_owned());
+            parts.push(self.state.to_string());
         }
         if self.lost > 0 {
             let mut part = format!("{} lost", grouped(self.lost));

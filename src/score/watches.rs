@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::commits::{COMMITS_MAX, Commit, Ranges, hash_of};
 use super::fact::{Ended, Moment, Range, WatchAt};
@@ -150,8 +150,10 @@ pub(super) struct Passed<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Note {
     Nothing,
-    /// A watch of this client was created anew, or caught up after it was late:
+    /// A watch of this client was created anew, against whose wish it ended:
     /// until now there was trouble.
+    Recreated(usize),
+    /// A watch of this client caught up after it was late.
     Restored(usize),
 }
 
@@ -164,7 +166,9 @@ pub(super) struct Watches {
     /// ended lately, too.
     placed: FxHashMap<(u64, WatchAt), (usize, u32)>,
     ended: VecDeque<(u64, WatchAt)>,
-    streams: FxHashMap<(u64, u32), Vec<usize>>,
+    /// The watches on each stream, also ended ones until the stream's own end is
+    /// told.
+    streams: FxHashMap<(u64, u32), FxHashSet<usize>>,
     by_client: FxHashMap<(usize, usize), Vec<usize>>,
     /// Watches that were not followed because there were too many, or that
     /// began before the facts did.
@@ -221,7 +225,7 @@ impl Watches {
         self.streams
             .entry((conn, at.stream))
             .or_default()
-            .push(slot);
+            .insert(slot);
         note
     }
 
@@ -274,7 +278,7 @@ impl Watches {
         self.settle_pending(number, when);
         match wish {
             Wish::Client => Note::Nothing,
-            Wish::ClientClosed | Wish::Other => Note::Restored(self.slots[number].client),
+            Wish::ClientClosed | Wish::Other => Note::Recreated(self.slots[number].client),
         }
     }
 
@@ -364,10 +368,10 @@ impl Watches {
 
     /// etcd said (or was made to say) that a watch is up to date.
     pub fn progress(&mut self, conn: u64, at: WatchAt, revision: i64, when: Moment) -> Vec<Note> {
-        let numbers = match at.id {
+        let numbers: Vec<usize> = match at.id {
             -1 => {
                 let all = self.streams.get(&(conn, at.stream));
-                all.cloned().unwrap_or_default()
+                all.into_iter().flatten().copied().collect()
             }
             _ => {
                 let one = self.placed.get(&(conn, at));
@@ -391,8 +395,11 @@ impl Watches {
         let Some(&(number, turn)) = self.placed.get(&(conn, at)) else {
             return;
         };
-        if let Some(here) = self.streams.get_mut(&(conn, at.stream)) {
-            here.retain(|one| *one != number);
+        // The end of the stream itself will say whose wish it was.
+        if cause != Ended::StreamEnded
+            && let Some(here) = self.streams.get_mut(&(conn, at.stream))
+        {
+            here.remove(&number);
             if here.is_empty() {
                 self.streams.remove(&(conn, at.stream));
             }
@@ -427,13 +434,8 @@ impl Watches {
     /// The stream of watches ended, and by whose wish: told after the ends of
     /// its watches.
     pub fn stream_ended(&mut self, conn: u64, stream: u32, wish: Wish) {
-        for &(was_on, at) in self.ended.iter().rev() {
-            if (was_on, at.stream) != (conn, stream) {
-                continue;
-            }
-            let Some(&(number, _)) = self.placed.get(&(was_on, at)) else {
-                continue;
-            };
+        let ended = self.streams.remove(&(conn, stream));
+        for number in ended.into_iter().flatten() {
             let slot = &mut self.slots[number];
             if let State::Away {
                 conn: last,

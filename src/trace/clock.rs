@@ -26,6 +26,16 @@ impl Anchor {
     }
 }
 
+impl Anchor {
+    /// A moment on the wall clock, in microseconds since 1970: the one that the
+    /// log writes.
+    pub fn wall_micros(&self, at: Instant) -> i64 {
+        let since = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let micros = i64::try_from(since.as_micros()).unwrap_or(0);
+        micros.saturating_add(signed_micros(self.at, at))
+    }
+}
+
 /// Writes times of day. Keeps the text of the last second, since lines come in
 /// swarms.
 #[derive(Debug)]

@@ -31,6 +31,7 @@ pub(crate) use escape::{key_text, quiet_text};
 pub(crate) use figures::{duration, grouped, size};
 pub use filter::Filter;
 pub(crate) use histogram::Histogram;
+pub(crate) use lines::micros_between;
 pub use observer::Observer;
 pub use output::Destination;
 pub use pipeline::{Format, Options, Pipeline};

@@ -265,8 +265,10 @@ impl Writer {
             }
             total += taken;
             self.pipeline.handle_timeout(anchor.at);
-            self.settle(anchor.at);
             let all = taken < ROUND && self.pipeline.output().len() < CHUNK;
+            if all {
+                self.settle(anchor.at);
+            }
             if self.shared.reopen.swap(false, Ordering::Acquire)
                 && let Some(output) = &mut self.output
             {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use etcdtap::etcd::{Session, SessionOptions};
 use etcdtap::http2::Side;
 use etcdtap::relay::{ConnectionId, EndOfBytes, Peers};
+use etcdtap::score::{Answer, Measurement, Meter, Order, Probe, Reader, Scorecard};
 use etcdtap::trace::{Anchor, Colour, Format, Options, Pipeline, Summary};
 use serde_json::Value;
 
@@ -15,9 +16,20 @@ use crate::pcap::{self, Connection};
 
 /// Runs a capture as it was, all connections side by side.
 fn log_of(connections: &[Connection], options: Options) -> (String, Box<Summary>) {
+    observed(connections, options, |_, _| {})
+}
+
+/// [`log_of`], with something done to the pipeline before the first event.
+fn observed(
+    connections: &[Connection],
+    options: Options,
+    first: impl FnOnce(&mut Pipeline, Anchor),
+) -> (String, Box<Summary>) {
     let start = Instant::now();
     let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_793_693_132);
-    let mut pipeline = Pipeline::new(options, Anchor { wall, at: start });
+    let anchor = Anchor { wall, at: start };
+    let mut pipeline = Pipeline::new(options, anchor);
+    first(&mut pipeline, anchor);
     let core = Arc::new(SessionOptions::default());
     let mut sessions: Vec<_> = (1..)
         .zip(connections)
@@ -58,9 +70,58 @@ fn log_of(connections: &[Connection], options: Options) -> (String, Box<Summary>
         }
     }
     let summary = pipeline.finish().expect("it was asked for");
+    pipeline.settled(Instant::now() + LATER, 0);
     let text = String::from_utf8(std::mem::take(pipeline.output())).expect("the log is text");
     assert_eq!(text.lines().count() as u64, pipeline.lines());
     (text, summary)
+}
+
+/// Later than anything that was just done.
+const LATER: Duration = Duration::from_secs(1);
+
+/// The card of a capture, as it was measured and as its log gives it.
+fn cards_of(connections: &[Connection]) -> [Scorecard; 2] {
+    let measurement = Measurement::default();
+    let (tell, told) = std::sync::mpsc::channel();
+    let (text, _) = observed(connections, options(Format::Json), |pipeline, anchor| {
+        pipeline.observe(Box::new(Probe::new(measurement.clone(), anchor)));
+        measurement.order(Order::Begin(Default::default()), |answer| {
+            assert!(matches!(answer, Answer::Card(_)), "{answer:?}");
+        });
+        pipeline.settled(Instant::now() + LATER, 0);
+        // Carried out when all has been seen.
+        measurement.order(Order::End, move |answer| tell.send(answer).unwrap());
+    });
+    let Answer::Card(live) = told.recv().unwrap() else {
+        panic!("there is a measurement");
+    };
+    let mut meter = Meter::new(Default::default());
+    let source = Reader::default().read(text.as_bytes(), &mut meter).unwrap();
+    assert_eq!(source.broken, 0);
+    let read = meter.card(None, source);
+    [*live, read].map(|card| Scorecard {
+        source: Default::default(),
+        ..card
+    })
+}
+
+#[test]
+fn a_measurement_and_its_log_give_the_same_card() {
+    for connections in [&*pcap::APISERVER_1_20, &*pcap::APISERVER_0_36] {
+        let [live, read] = cards_of(connections);
+        assert_eq!(live, read);
+        if std::env::var_os("ETCDTAP_TEST_SHOW_CARD").is_some() {
+            println!("{read}");
+        }
+    }
+}
+
+#[test]
+fn a_real_start_and_workload_are_clean() {
+    let [card, _] = cards_of(&pcap::APISERVER_1_20);
+    assert_eq!(card.total.events, 1866);
+    let [card, _] = cards_of(&pcap::APISERVER_0_36);
+    assert_eq!(card.total.events, 1612);
 }
 
 fn options(format: Format) -> Options {
