@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::diagnostics::no_color;
 use super::{Failure, io_reason};
-use crate::trace::{self, Colour, Destination, Handle, Options};
+use crate::trace::{self, Colour, Destination, Handle, Observer, Options};
 
 /// How calls are logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Place {
     }
 }
 
-/// Starts the log's writer.
+/// Starts the log's writer; `observer` is shown everything.
 ///
 /// # Errors
 /// When the log's file cannot be opened.
@@ -80,12 +80,13 @@ pub(super) fn start(
     options: Options,
     place: Place,
     listeners: Vec<SocketAddr>,
+    observer: Option<Box<dyn Observer>>,
 ) -> Result<Handle, Failure> {
     let (destination, name) = match place {
         Place::Terminal | Place::Pipe => (Destination::Stdout, None),
         Place::File(path) => (Destination::File(path.clone()), Some(path)),
     };
-    trace::start(options, destination, listeners).map_err(|error| {
+    trace::start_observed(options, destination, listeners, observer).map_err(|error| {
         let reason = io_reason(&error);
         match name {
             Some(path) => Failure::asked(format!(
@@ -121,7 +122,7 @@ mod tests {
     fn a_file_that_cannot_be_opened_is_said_in_words() {
         let options = Options::new(trace::Format::Json);
         let place = Place::File(PathBuf::from("/nonexistent/calls.log"));
-        let failure = start(options, place, Vec::new()).unwrap_err();
+        let failure = start(options, place, Vec::new(), None).unwrap_err();
         assert_eq!(
             failure.to_string(),
             "the log file /nonexistent/calls.log cannot be opened: No such file or directory; \

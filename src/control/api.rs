@@ -100,6 +100,9 @@ impl Api {
                 tracing::info!("fault {name} was resumed");
                 self.show(name, StatusCode::OK, now)
             }
+            Operation::BeginMeasurement
+            | Operation::ReadMeasurement
+            | Operation::EndMeasurement => Err(unavailable()),
             Operation::OpenApi => Ok(Reply::document(OPENAPI)),
             Operation::PlanSchema => Ok(Reply::document(plan::SCHEMA)),
             Operation::Health => Ok(Reply::json(StatusCode::OK, &json!({ "status": "ok" }))),
@@ -178,7 +181,7 @@ fn parse_time_to_live(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
-fn no_query(query: Option<&str>) -> Result<(), Reply> {
+pub(super) fn no_query(query: Option<&str>) -> Result<(), Reply> {
     match query.filter(|query| !query.is_empty()) {
         None => Ok(()),
         Some(query) => {
@@ -196,6 +199,15 @@ fn unknown_parameter(key: &str, known: &[&str]) -> Reply {
     };
     let error = format!("the parameter \"{key}\" is not known");
     Reply::refused(StatusCode::BAD_REQUEST, &error, hint)
+}
+
+/// Whoever asks for a measurement is answered by `measuring`.
+fn unavailable() -> Reply {
+    Reply::refused(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "nothing can be measured here",
+        "ask the proxy's own admin API",
+    )
 }
 
 fn unknown(name: &str, faults: &[FaultStatus]) -> Reply {

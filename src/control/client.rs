@@ -19,10 +19,12 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::listener::Stream;
+use super::routes::MEASUREMENT;
 use super::tls;
 use super::token::Token;
 use super::{Address, ClientTls, StartError};
 use crate::notation::io_reason;
+use crate::score::Scorecard;
 
 pub use hyper::Method;
 
@@ -106,6 +108,50 @@ impl Client {
                 PATIENCE.as_secs()
             ))),
         }
+    }
+
+    /// Begins a measurement of how clients take what happens.
+    ///
+    /// # Errors
+    /// When there is no answer, or a refusal: one is running already.
+    pub async fn begin_measurement(&self, name: &str) -> Result<(), ClientError> {
+        let asked = Asked {
+            method: Method::PUT,
+            target: MEASUREMENT,
+            body: Some(serde_json::json!({ "name": name }).to_string()),
+        };
+        self.ask(asked).await.map(drop)
+    }
+
+    /// The card of the measurement that runs, as of now.
+    ///
+    /// # Errors
+    /// When there is no answer, or a refusal: none is running.
+    pub async fn measurement(&self) -> Result<Scorecard, ClientError> {
+        self.card(Method::GET).await
+    }
+
+    /// Ends the measurement that runs, and gives its card.
+    ///
+    /// # Errors
+    /// As of [`Client::measurement`].
+    pub async fn end_measurement(&self) -> Result<Scorecard, ClientError> {
+        self.card(Method::DELETE).await
+    }
+
+    async fn card(&self, method: Method) -> Result<Scorecard, ClientError> {
+        let asked = Asked {
+            method,
+            target: MEASUREMENT,
+            body: None,
+        };
+        let card = serde_json::from_value(self.ask(asked).await?);
+        card.map_err(|error| {
+            ClientError::NoAnswer(format!(
+                "the scorecard of {} cannot be read: {error}; is it another version of etcdtap?",
+                self.address
+            ))
+        })
     }
 
     async fn asked(&self, asked: Asked<'_>) -> Result<Value, ClientError> {

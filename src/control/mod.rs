@@ -1,4 +1,5 @@
-//! The admin API: faults are listed, added and taken away while calls pass.
+//! The admin API: faults are listed, added and taken away while calls pass, and
+//! how clients take them is measured.
 //!
 //! HTTP/1.1 with JSON, over TCP (with TLS, if it is told to) or a Unix socket.
 //! [`Server`] answers, [`Client`] asks; `docs/admin-api.json` describes both.
@@ -11,6 +12,7 @@ mod api;
 mod client;
 mod error;
 mod listener;
+mod measuring;
 mod reply;
 mod routes;
 mod server;

@@ -15,15 +15,21 @@ pub(super) enum Operation {
     Remove,
     Pause,
     Resume,
+    BeginMeasurement,
+    ReadMeasurement,
+    EndMeasurement,
     OpenApi,
     PlanSchema,
     Health,
 }
 
 impl Operation {
-    /// Whether the request carries a fault.
+    /// Whether the request carries something.
     pub(super) fn takes_body(self) -> bool {
-        matches!(self, Operation::Add | Operation::Replace)
+        matches!(
+            self,
+            Operation::Add | Operation::Replace | Operation::BeginMeasurement
+        )
     }
 
     /// Whether anybody may ask, also without the token: probes have none, and
@@ -36,7 +42,10 @@ impl Operation {
 /// In a path this stands for a fault's name.
 const NAME: &str = "{name}";
 
-const ROUTES: [(&str, Method, Operation); 11] = [
+/// Where the measurement is.
+pub(super) const MEASUREMENT: &str = "/v1/measurement";
+
+const ROUTES: [(&str, Method, Operation); 14] = [
     ("/v1/faults", Method::GET, Operation::List),
     ("/v1/faults", Method::POST, Operation::Add),
     ("/v1/faults", Method::DELETE, Operation::Clear),
@@ -45,6 +54,9 @@ const ROUTES: [(&str, Method, Operation); 11] = [
     ("/v1/faults/{name}", Method::DELETE, Operation::Remove),
     ("/v1/faults/{name}/pause", Method::POST, Operation::Pause),
     ("/v1/faults/{name}/resume", Method::POST, Operation::Resume),
+    (MEASUREMENT, Method::PUT, Operation::BeginMeasurement),
+    (MEASUREMENT, Method::GET, Operation::ReadMeasurement),
+    (MEASUREMENT, Method::DELETE, Operation::EndMeasurement),
     ("/v1/openapi.json", Method::GET, Operation::OpenApi),
     ("/v1/plan-schema.json", Method::GET, Operation::PlanSchema),
     ("/healthz", Method::GET, Operation::Health),

@@ -21,12 +21,14 @@ use tokio_rustls::TlsAcceptor;
 use super::access::{self, Through};
 use super::api::{self, Api, MOST_BODY_BYTES};
 use super::listener::{Listener, Stream};
+use super::measuring;
 use super::reply::Reply;
 use super::routes;
 use super::tls::Renewed;
 use super::token::Token;
 use super::{Address, ServerTls, StartError};
 use crate::fault::Armory;
+use crate::score::Measurement;
 
 /// Connections at a time; more wait until one has ended.
 const MOST_CONNECTIONS: usize = 64;
@@ -64,17 +66,23 @@ pub struct Server {
 #[derive(Debug)]
 struct Shared {
     api: Api,
+    measurement: Measurement,
     token: Option<Token>,
     tls: Option<Renewed>,
 }
 
 impl Server {
-    /// Listens. Has to be called within a runtime.
+    /// Listens. Has to be called within a runtime. Orders for measurements are left
+    /// at `measurement`.
     ///
     /// # Errors
     /// When a file or the address cannot be used, or when others than this
     /// machine could reach the API and nothing would keep them out.
-    pub fn bind(config: Config, armory: Arc<Armory>) -> Result<Server, StartError> {
+    pub fn bind(
+        config: Config,
+        armory: Arc<Armory>,
+        measurement: Measurement,
+    ) -> Result<Server, StartError> {
         let mutual = config
             .tls
             .as_ref()
@@ -100,6 +108,7 @@ impl Server {
             address,
             shared: Arc::new(Shared {
                 api: Api::new(armory, config.adding),
+                measurement,
                 token,
                 tls,
             }),
@@ -206,7 +215,10 @@ impl Shared {
             query: head.uri.query(),
             body: &body,
         };
-        Ok(self.api.answer(&request, Instant::now()))
+        Ok(match measuring::answer(&self.measurement, &request).await {
+            Some(reply) => reply,
+            None => self.api.answer(&request, Instant::now()),
+        })
     }
 }
 

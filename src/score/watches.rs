@@ -446,9 +446,11 @@ impl Watches {
                 && (*last, *of) == (conn, stream)
             {
                 *known = wish;
+                if wish != Wish::Other {
+                    slot.ends = slot.ends.saturating_sub(1);
+                }
                 if wish == Wish::Client {
                     slot.pending = None;
-                    slot.ends = slot.ends.saturating_sub(1);
                 }
             }
         }

@@ -119,9 +119,40 @@ fn a_measurement_and_its_log_give_the_same_card() {
 #[test]
 fn a_real_start_and_workload_are_clean() {
     let [card, _] = cards_of(&pcap::APISERVER_1_20);
-    assert_eq!(card.total.events, 1866);
+    assert!(card.is_clean(), "{card}");
+    assert_eq!((card.total.events, card.total.watches), (1866, 68));
     let [card, _] = cards_of(&pcap::APISERVER_0_36);
-    assert_eq!(card.total.events, 1612);
+    assert!(card.is_clean(), "{card}");
+    assert_eq!((card.total.events, card.total.watches), (1612, 14));
+}
+
+#[test]
+fn an_event_that_is_taken_out_of_a_real_log_is_lost() {
+    let (text, _) = log_of(&pcap::APISERVER_0_36, options(Format::Json));
+    let lines: Vec<Value> = parsed(&text);
+    let watch = |line: &Value| (line["conn"].clone(), line["stream"].clone());
+    let is_event = |line: &&Value| line["event"] == "watch_event" && !line["lag_us"].is_null();
+    let events: Vec<usize> = (0..lines.len()).filter(|i| is_event(&&lines[*i])).collect();
+    let mut lost = 0;
+    for taken in events.iter().copied().step_by(101) {
+        // What comes after it on its watch shows that it will not come any more.
+        let after = lines[taken + 1..].iter().filter(is_event);
+        let goes_on = after
+            .filter(|line| line["revision"].as_i64() > lines[taken]["revision"].as_i64())
+            .any(|line| watch(line) == watch(&lines[taken]));
+        let rest = text.lines().enumerate().filter(|(i, _)| *i != taken);
+        let rest: String = rest.map(|(_, line)| format!("{line}\n")).collect();
+        let mut meter = Meter::new(Default::default());
+        let source = Reader::default().read(rest.as_bytes(), &mut meter).unwrap();
+        let card = meter.card(None, source);
+        assert_eq!(
+            card.total.events_lost,
+            u64::from(goes_on),
+            "{taken}: {card}"
+        );
+        lost += card.total.events_lost;
+    }
+    assert!(lost >= 5, "{lost}");
 }
 
 fn options(format: Format) -> Options {

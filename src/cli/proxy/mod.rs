@@ -4,6 +4,7 @@ mod address;
 mod armed;
 mod faults;
 mod flags;
+mod measured;
 mod resolve;
 mod resolved;
 mod serve;

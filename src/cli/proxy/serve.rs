@@ -12,7 +12,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::armed::Armed;
-use super::{Format, ProxyArgs, faults};
+use super::{Format, ProxyArgs, faults, measured};
 use crate::cli::call_log::{self, Place};
 use crate::cli::{Failure, io_reason};
 use crate::control::Server;
@@ -23,6 +23,7 @@ use crate::fault::Armory;
 use crate::kube::key::KeySpace;
 use crate::net::{Alarm, Proxy, ProxyConfig, Route, Served, Shutdown, signals};
 use crate::relay::{DEFAULT_HELD_IN_ALL, HoldBudget};
+use crate::score::Measurement;
 use crate::trace::{Filter, Finished, Handle, Options};
 
 /// How long tasks that outlived the proxy may take to notice.
@@ -49,6 +50,7 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
     };
     let armory = armory(&args)?;
     let config = config(&args, &armory)?;
+    let measurement = Measurement::default();
     let scheme = match config.listener_tls {
         Some(_) => "https",
         None => "http",
@@ -62,21 +64,28 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
         signals::watch(shutdown.clone()).map_err(no_handler)?;
         let hang_up = signal(SignalKind::hangup()).map_err(no_handler)?;
         let proxy = Proxy::bind(config)?;
-        (proxy, admin(&args, Arc::clone(&armory))?, hang_up)
+        let admin = admin(&args, Arc::clone(&armory), measurement.clone())?;
+        (proxy, admin, hang_up)
     };
     // Only now is it known what a port 0 has become.
-    let log = call_log::start(options, place, proxy.listening())?;
+    let probe = measured::probe(&measurement, args.faults.admin.is_some());
+    let log = call_log::start(options, place, proxy.listening(), probe)?;
+    measurement.attach(log.sender());
     if to_people {
         invite(&proxy, scheme);
     }
     let served = runtime.block_on(relay(proxy, admin, shutdown, hang_up, &log));
     runtime.shutdown_timeout(LEAVE_WITHIN);
-    let finished = log.finish();
+    let (finished, card) = measured::finish(&measurement, log);
     say_what_was(&served, &finished);
     say_what_struck(&armory);
     if let Some(summary) = &finished.summary {
         // Standard output may carry JSON.
         eprint!("{summary}");
+    }
+    if let Some(card) = card {
+        tracing::info!("what was still being measured:");
+        eprint!("{card}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -231,11 +240,15 @@ fn armory(args: &ProxyArgs) -> Result<Arc<Armory>, Failure> {
 }
 
 /// The admin API, where one is wanted.
-fn admin(args: &ProxyArgs, armory: Arc<Armory>) -> Result<Option<Server>, Failure> {
+fn admin(
+    args: &ProxyArgs,
+    armory: Arc<Armory>,
+    measurement: Measurement,
+) -> Result<Option<Server>, Failure> {
     let Some(config) = &args.faults.admin else {
         return Ok(None);
     };
-    let server = Server::bind(config.clone(), armory)?;
+    let server = Server::bind(config.clone(), armory, measurement)?;
     let address = server.address();
     tracing::info!("the admin API answers on {address}: etcdtap fault list --admin {address}");
     Ok(Some(server))

@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use etcdtap::control::{Address, Client, Config, Server, ServerTls, StartError};
 use etcdtap::fault::Armory;
+use etcdtap::score::{Measurement, Probe};
+use etcdtap::trace::{self, Anchor, Destination, Format};
 use tokio::task::JoinHandle;
 
 /// What a token file may hold.
@@ -68,8 +70,18 @@ impl Options {
 /// Binds, with an armory of its own.
 pub fn bind(config: Config) -> (Arc<Armory>, Result<Server, StartError>) {
     let armory = Armory::new(0, Instant::now());
-    let server = Server::bind(config, Arc::clone(&armory));
+    let server = Server::bind(config, Arc::clone(&armory), measured());
     (armory, server)
+}
+
+/// A measurement by the trace of a proxy that relays nothing.
+fn measured() -> Measurement {
+    let measurement = Measurement::default();
+    let probe = Box::new(Probe::new(measurement.clone(), Anchor::now()));
+    let options = trace::Options::new(Format::Off);
+    let log = trace::start_observed(options, Destination::Stdout, Vec::new(), Some(probe));
+    measurement.attach(log.unwrap().sender());
+    measurement
 }
 
 impl Service {
