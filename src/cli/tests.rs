@@ -43,6 +43,16 @@ fn every_help_has_an_example() {
 }
 
 #[test]
+fn every_flag_of_the_scorecard_is_documented() {
+    let page = include_str!("../../docs/scorecard.md");
+    let mut command = Arguments::command();
+    let scorecard = command.find_subcommand_mut("scorecard").unwrap();
+    for flag in scorecard.get_arguments().filter_map(|one| one.get_long()) {
+        assert!(page.contains(&format!("--{flag}")), "--{flag}");
+    }
+}
+
+#[test]
 fn every_command_about_faults_has_an_example() {
     let mut command = Arguments::command();
     let fault = command.find_subcommand_mut("fault").unwrap();

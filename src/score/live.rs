@@ -104,13 +104,13 @@ pub(super) fn note<'a>(
             key: Cow::Borrowed(&*kv.key),
             revision: kv.mod_revision,
             lag,
-            held: 0,
-            delivered: true,
+            held: u64::try_from(note.held.as_micros()).unwrap_or(u64::MAX),
+            delivered: note.delivered,
         },
         Watched::Progress => What::Progress {
             watch,
             revision: note.revision,
-            delivered: true,
+            delivered: note.delivered,
         },
         Watched::Canceled { cause, .. } => What::Canceled {
             watch,
@@ -125,6 +125,7 @@ pub(super) fn note<'a>(
     };
     Some(Fact {
         user_agent: note.user_agent.as_deref().map(Cow::Borrowed),
+        faults: struck(&note.faults),
         ..connection(&note.peers, at, what)
     })
 }

@@ -4,10 +4,14 @@ use std::fmt::{self, Write};
 
 use super::card::{ClientCard, Figures, Scorecard, WatchCard};
 use super::metric::Unit;
-use crate::trace::{duration, grouped, quiet_text, size};
+use crate::trace::{duration, grouped, quiet_text, shortened, size};
 
 /// Watches and writes that are shown of each client.
 const SHOWN: usize = 12;
+
+/// Clients that have a column of their own, and its widest head.
+const COLUMNS: usize = 4;
+const HEAD: usize = 32;
 
 /// A value in a few characters.
 pub(super) fn shown(unit: Unit, value: u64) -> String {
@@ -26,7 +30,11 @@ impl fmt::Display for Scorecard {
         writeln!(f, "{}", self.failure_in_words())?;
         writeln!(f)?;
         write!(f, "{}", self.figures())?;
-        for client in &self.clients {
+        if self.clients.len() > COLUMNS {
+            let more = self.clients.len() - COLUMNS;
+            writeln!(f, "and {more} more clients (--json has them)")?;
+        }
+        for client in self.clients.iter().take(COLUMNS) {
             client.watches_in_words(f)?;
             client.writes_in_words(f)?;
         }
@@ -78,12 +86,12 @@ impl Scorecard {
         let mut columns: Vec<&Figures> = vec![&self.total];
         heads.push("ALL".to_owned());
         if self.clients.len() > 1 {
-            for client in &self.clients {
-                heads.push(client.name());
+            for client in self.clients.iter().take(COLUMNS) {
+                heads.push(shortened(client.name(), HEAD));
                 columns.push(&client.figures);
             }
         } else if let [only] = &self.clients[..] {
-            heads[1] = only.name();
+            heads[1] = shortened(only.name(), HEAD);
         }
         let mut rows: Vec<Vec<String>> = vec![heads];
         let mut row = |name: &str, cell: &dyn Fn(&Figures) -> String| {
@@ -160,11 +168,8 @@ impl Scorecard {
         let mut lines = Vec::new();
         let mut say = |number: u64, one: &str, many: &str| {
             if number > 0 {
-                let (be, what) = match number {
-                    1 => ("", one),
-                    _ => ("", many),
-                };
-                lines.push(format!("{be}{} {what}", grouped(number)));
+                let what = if number == 1 { one } else { many };
+                lines.push(format!("{} {what}", grouped(number)));
             }
         };
         say(

@@ -561,3 +561,80 @@ fn the_memory_of_a_long_log_is_bounded_and_nothing_is_lost_by_it() {
     assert_eq!(card.total.events_lost, 1);
     assert_eq!(card.clients[0].watches[0].lost_events[0].revision, 2500);
 }
+
+/// The card that docs/scorecard.md shows.
+fn documented() -> Scorecard {
+    let mut log = broken("compacted");
+    let lost = json!({ "verb": "create", "status": "UNAVAILABLE", "ending": "injected",
+        "committed": true });
+    log.update(1300, 1, "web", 15)
+        .with(lost)
+        .struck("lost-reply")
+        .list(1400, 1, 15, 812_344)
+        .update(1450, 1, "web", 15)
+        .with(json!({ "verb": "conflict", "count": 1, "mod_revision": 15 }))
+        .watch(1500, 1, 16, 15)
+        .update(2000, 1, "c", 16)
+        .event(2001, 1, "c", 16)
+        .with(json!({ "delivered": false }))
+        .struck("lossy")
+        .update(2100, 1, "d", 17)
+        .event(2101, 1, "d", 17)
+        .get(4000, 1, "a", 1000);
+    log.card()
+}
+
+const DOCS: &str = include_str!("../../docs/scorecard.md");
+
+#[test]
+fn the_page_shows_what_is_printed() {
+    let card = documented().to_string();
+    let shown = DOCS.split("```text\n").nth(1).expect("there is one");
+    let shown = shown.split("```").next().expect("it ends");
+    assert_eq!(shown, card, "docs/scorecard.md should show:\n{card}");
+}
+
+#[test]
+fn every_metric_is_on_the_page_and_no_other() {
+    for metric in super::Metric::ALL {
+        let named = format!("`{}`", metric.name);
+        let row = DOCS
+            .lines()
+            .find(|line| line.starts_with('|') && line.contains(&named));
+        assert!(row.is_some(), "{named} has no row in docs/scorecard.md");
+    }
+    let figures = DOCS.split("| name |").nth(1).expect("the table");
+    let names = figures
+        .lines()
+        .take_while(|line| line.starts_with('|') || line.starts_with(" is"));
+    for row in names.filter(|line| line.starts_with("| `")) {
+        let cell = row.split('|').nth(1).expect("a cell");
+        for name in cell.split(',') {
+            let name = name.trim().trim_matches('`');
+            assert!(super::Metric::find(name).is_some(), "{name} is no metric");
+        }
+    }
+}
+
+#[test]
+fn metrics_are_the_fields_of_the_json() {
+    let json = serde_json::to_value(&documented().total).expect("JSON");
+    for (field, value) in json.as_object().expect("an object") {
+        let name = field.trim_end_matches("_us");
+        if ["noticed_by", "not_recovered"].contains(&name) {
+            continue;
+        }
+        let metric = super::Metric::find(name).unwrap_or_else(|| panic!("no metric {name}"));
+        assert_eq!(metric.value(&documented().total), value.as_u64(), "{name}");
+    }
+}
+
+#[test]
+fn a_card_survives_its_json() {
+    let card = documented();
+    let text = serde_json::to_string(&card).expect("JSON");
+    assert_eq!(
+        serde_json::from_str::<Scorecard>(&text).expect("a card"),
+        card
+    );
+}

@@ -36,6 +36,7 @@ pub use observer::Observer;
 pub use output::Destination;
 pub use pipeline::{Format, Options, Pipeline};
 pub use row::Colour;
+pub(crate) use row::shortened;
 pub use sender::Sender;
 pub use summary::{CallFigures, Summary, WatchFigures};
 pub use writer::{Finished, Handle, start, start_observed};

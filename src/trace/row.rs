@@ -71,7 +71,7 @@ impl<'o> Row<'o> {
 
 /// `text` in at most `width` characters: where it is too long, what is left
 /// out of its middle is `…`. The end of a name tells more than its middle.
-pub(super) fn shortened(text: String, width: usize) -> String {
+pub(crate) fn shortened(text: String, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {
         return text;

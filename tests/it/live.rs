@@ -31,4 +31,5 @@ mod outage;
 mod passthrough;
 mod process;
 mod rotation;
+mod scorecard;
 mod watch;
