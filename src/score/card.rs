@@ -351,7 +351,7 @@ fn one(meter: &Meter, number: usize, client: &Client, peaks: Peaks, now: Moment)
         .filter(|list| begun.is_none_or(|begun| list.at >= begun && list.watched_since < begun));
     for list in relists {
         figures.relists += 1;
-        figures.relist_bytes += list.bytes;
+        figures.relist_bytes = figures.relist_bytes.saturating_add(list.bytes);
     }
     let told = meter.writes.told.iter();
     let told: Vec<&Told> = told.filter(|told| told.client == number).collect();
@@ -510,7 +510,7 @@ fn sum(meter: &Meter, clients: &[ClientCard]) -> Figures {
     spacing_into(&mut total, &spacing, least);
     for ClientCard { figures, .. } in clients {
         macro_rules! add {
-            ($($field:ident),+) => { $(total.$field += figures.$field;)+ };
+            ($($field:ident),+) => { $(total.$field = total.$field.saturating_add(figures.$field);)+ };
         }
         macro_rules! longest {
             ($($field:ident),+) => { $(total.$field = total.$field.max(figures.$field);)+ };

@@ -18,12 +18,10 @@ impl Moment {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 
-    /// So many microseconds before this.
+    /// So many microseconds before this, but not before 1970.
     pub fn before(self, micros: u64) -> Moment {
-        Moment(
-            self.0
-                .saturating_sub(i64::try_from(micros).unwrap_or(i64::MAX)),
-        )
+        let micros = i64::try_from(micros).unwrap_or(i64::MAX);
+        Moment(self.0.saturating_sub(micros).max(0))
     }
 
     /// Reads a time as the log writes it (RFC 3339).

@@ -22,6 +22,13 @@ pub(super) fn connection<'a>(peers: &Peers, at: Moment, what: What<'a>) -> Fact<
     }
 }
 
+pub(super) fn fault<'a>(peers: &Peers, hits: &'a [Hit], at: Moment) -> Fact<'a> {
+    Fact {
+        faults: struck(hits),
+        ..connection(peers, at, What::Fault)
+    }
+}
+
 pub(super) fn ended(ended: &ConnectionEnded, failed: bool, at: Moment) -> Fact<'_> {
     let what = match failed {
         true => What::Failed,

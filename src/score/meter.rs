@@ -180,13 +180,18 @@ impl Meter {
         if self.connections.len() >= CONNECTIONS_MAX {
             self.connections.clear();
         }
-        self.connections.insert(
+        let before = self.connections.insert(
             conn,
             Connection {
                 opened: Some(at),
                 client: None,
             },
         );
+        // Numbers begin anew with the process, in a log that goes on.
+        if let Some(client) = before.and_then(|before| before.client) {
+            self.clients[client].open = self.clients[client].open.saturating_sub(1);
+            self.watches.let_go(conn, at);
+        }
     }
 
     /// A connection never came to stand: nobody said whose it was, unless there
@@ -324,7 +329,7 @@ impl Meter {
                 of.end == range.end && of.holds(&range.key)
             }) && at.since(list.at) <= ASKED_AGAIN_WITHIN
             {
-                list.bytes += call.response_bytes;
+                list.bytes = list.bytes.saturating_add(call.response_bytes);
             }
             return;
         }
@@ -398,6 +403,7 @@ impl Meter {
             What::Canceled { watch, cause, .. } => {
                 self.watches.canceled(conn, *watch, *cause, at);
             }
+            What::Unread => self.watches.let_go(conn, at),
             What::Ping => {
                 let begun = self.window.begin();
                 self.clients[client].mark(at, Mark::Ping, begun);

@@ -7,6 +7,7 @@ use super::fact::{Fact, Moment, What};
 use super::live;
 use super::measurement::{Answer, Measurement, Order};
 use super::{Meter, Scorecard, Source};
+use crate::etcd::verdict::Hit;
 use crate::etcd::{Call, ConnectionEnded, WatchNote};
 use crate::kube::operation::Operation;
 use crate::relay::Peers;
@@ -112,6 +113,11 @@ impl Observer for Probe {
         self.census.opened(peers);
         let at = self.moment(at);
         self.show(&live::connection(peers, at, What::Opened));
+    }
+
+    fn fault(&mut self, peers: &Peers, at: Instant, hits: &[Hit]) {
+        let at = self.moment(at);
+        self.show(&live::fault(peers, hits, at));
     }
 
     fn stopped(&mut self, peers: &Peers, at: Instant) {

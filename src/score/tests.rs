@@ -638,3 +638,62 @@ fn a_card_survives_its_json() {
         card
     );
 }
+
+#[test]
+fn a_connection_that_is_not_read_any_more_owes_nothing() {
+    let mut log = healthy();
+    log.other(
+        r#"{"ts":"2026-11-03T08:00:00.250000Z","event":"connection","state":"tracing_stopped","conn":1,"client":"10.0.0.7:40001"}"#,
+    );
+    log.update(300, 2, "c", 13).get(9000, 2, "a", 1000);
+    let card = log.card();
+    assert!(card.is_clean(), "{card}");
+    assert_eq!(card.total.behind_us, Some(3000));
+}
+
+#[test]
+fn a_log_that_goes_on_with_another_process_has_new_connections() {
+    let mut log = healthy();
+    log.opened(1000, 1)
+        .list(1010, 1, 20, 10)
+        .watch(1020, 1, 21, 20)
+        .update(1100, 1, "c", 21)
+        .event(1101, 1, "c", 21);
+    let card = log.card();
+    assert!(card.is_clean(), "{card}");
+    assert_eq!((card.total.watches, card.total.watches_recreated), (1, 1));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_log_gives_a_card(steps in proptest::collection::vec(
+        (0..12_usize, 0..3000_u64, 1..4_u64, -1..3_i64, proptest::bool::ANY), 0..200))
+    {
+        const ODD: [i64; 4] = [i64::MAX, i64::MIN, 0, 13];
+        let mut log = Script::default();
+        for (step, at, conn, n, odd) in steps {
+            let revision = if odd { ODD[(n + 1) as usize] } else { 10 + n + at as i64 / 100 };
+            let name = ["a", "b"][(at % 2) as usize];
+            match step {
+                0 => log.opened(at, conn),
+                1 => log.closed(at, conn, "client"),
+                2 => log.failed(at, conn),
+                3 => log.watch(at, conn, revision, 10),
+                4 => log.event(at, conn, name, revision),
+                5 => log.event(at, conn, name, revision).with(json!({ "delivered": odd })),
+                6 => log.progress(at, conn, n, revision),
+                7 => log.canceled(at, conn, ["compacted", "stream_ended", "requested"][conn as usize - 1]),
+                8 => log.stream_end(at, conn, json!({ "ending": "connection_lost", "lost_by": "client" })),
+                9 => log.update(at, conn, name, revision).with(json!({ "duration_us": u64::MAX })),
+                10 => log.list(at, conn, revision, u64::MAX),
+                _ => log.update(at, conn, name, 0).with(json!({ "status": "UNAVAILABLE", "revision": null })),
+            };
+            if odd && n == 0 {
+                log.struck("odd");
+            }
+        }
+        let card = log.card();
+        let text = serde_json::to_string(&card).expect("JSON");
+        proptest::prop_assert_eq!(serde_json::from_str::<Scorecard>(&text).expect("a card"), card);
+    }
+}

@@ -191,7 +191,10 @@ impl Watches {
             self.unknown += 1;
             return Note::Nothing;
         };
-        let first = if start > 0 { start } else { revision + 1 };
+        let first = match start {
+            ..=0 => revision.saturating_add(1),
+            start => start,
+        };
         let here = self.by_client.entry((client, range)).or_default();
         let away = here
             .iter()
@@ -250,11 +253,11 @@ impl Watches {
         }
         // What lies between what the client has and where it goes on is not to
         // come any more.
-        slot.told = slot.told.max(first - 1);
+        slot.told = slot.told.max(first.saturating_sub(1));
         let gap = self.ranges.all[range]
             .beyond(slot.checked)
             .any(|one| one.revision < first && !slot.has(one.revision, one.hash));
-        self.judge(number, first - 1);
+        self.judge(number, first.saturating_sub(1));
         let slot = &mut self.slots[number];
         let away = when.since(since);
         slot.turn += 1;
@@ -292,7 +295,13 @@ impl Watches {
         revision: i64,
         when: Moment,
     ) {
-        self.created(from, at, range, (revision + 1, revision), when);
+        self.created(
+            from,
+            at,
+            range,
+            (revision.saturating_add(1), revision),
+            when,
+        );
     }
 
     /// An event passed, or was kept from the client.
@@ -338,7 +347,7 @@ impl Watches {
             }
         }
         slot.lost.remove(&(event.revision, hash));
-        slot.told = slot.told.max(event.revision - 1);
+        slot.told = slot.told.max(event.revision.saturating_sub(1));
         slot.last_revision = slot.last_revision.max(event.revision);
         let mine = written.map(|at| event.at.since(at));
         let lag = event.lag.and_then(|lag| u64::try_from(lag).ok());
@@ -428,6 +437,24 @@ impl Watches {
         slot.listed = None;
         if wish == Wish::Client {
             slot.pending = None;
+        }
+    }
+
+    /// A connection is no longer read, or its number is another one's now: what
+    /// becomes of its watches is not known, and nobody asks for them.
+    pub fn let_go(&mut self, conn: u64, when: Moment) {
+        for slot in &mut self.slots {
+            if let State::Open { conn: on, at } = slot.state
+                && on == conn
+            {
+                slot.pending = None;
+                slot.state = State::Away {
+                    since: when,
+                    conn,
+                    stream: at.stream,
+                    wish: Wish::Client,
+                };
+            }
         }
     }
 
@@ -628,9 +655,9 @@ impl Slot {
             since: when,
             state,
             turn: 0,
-            checked: first - 1,
-            told: first - 1,
-            last_revision: first - 1,
+            checked: first.saturating_sub(1),
+            told: first.saturating_sub(1),
+            last_revision: first.saturating_sub(1),
             highest: (0, when),
             progress: None,
             given: VecDeque::new(),
@@ -656,8 +683,9 @@ impl Slot {
 
     /// Whether the client was given this change by an event.
     fn has(&self, revision: i64, hash: u64) -> bool {
-        let mut newest_first = self.given.iter().rev();
-        newest_first.any(|one| (one.revision, one.hash) == (revision, hash))
+        let is = |one: &Given| (one.revision, one.hash) == (revision, hash);
+        // What is asked for is mostly the newest, or about to be forgotten.
+        self.given.iter().take(4).any(is) || self.given.iter().rev().any(is)
     }
 
     fn had_in(&self, turn: u32, revision: i64, hash: u64) -> bool {

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::time::Instant;
 
 use super::clock::Anchor;
+use crate::etcd::verdict::Hit;
 use crate::etcd::{Call, ConnectionEnded, WatchNote};
 use crate::kube::operation::Operation;
 use crate::relay::Peers;
@@ -23,6 +24,9 @@ pub trait Observer: Send + Debug {
 
     /// A connection stands.
     fn opened(&mut self, peers: &Peers, at: Instant);
+
+    /// Faults struck a connection as a whole.
+    fn fault(&mut self, peers: &Peers, at: Instant, hits: &[Hit]);
 
     /// A connection is no longer read.
     fn stopped(&mut self, peers: &Peers, at: Instant);
