@@ -36,6 +36,7 @@ pub(super) fn ended(ended: &ConnectionEnded, failed: bool, at: Moment) -> Fact<'
     };
     Fact {
         user_agent: ended.user_agent.as_deref().map(Cow::Borrowed),
+        faults: struck(&ended.faults),
         ..connection(&ended.peers, at, what)
     }
 }
@@ -69,7 +70,12 @@ pub(super) fn call<'a>(call: &'a Call, operation: &Operation<'a>, at: Moment) ->
                 ..
             }
         ),
-        lost_by_client: matches!(ending, Ending::ConnectionLost { by: Side::Client }),
+        lost_by_client: matches!(
+            ending,
+            Ending::ConnectionLost {
+                by: Some(Side::Client)
+            }
+        ),
         stream_call: is_stream(method, verb),
         response_bytes: call.received.bytes,
         revision: call.header.map(|header| header.revision),
