@@ -56,6 +56,14 @@ pub enum Event {
         /// Which, in the order of the plan.
         hits: Vec<Hit>,
     },
+    /// A PING of the client has not been answered for a second. Told when
+    /// something happens on the connection again, or when it ends.
+    Ping {
+        /// The connection.
+        peers: Arc<Peers>,
+        /// When the PING passed.
+        at: Instant,
+    },
     /// A connection ended, or never came to stand.
     ConnectionEnded(Box<ConnectionEnded>),
 }

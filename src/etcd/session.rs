@@ -157,6 +157,7 @@ impl Session {
         } else {
             self.read(from, bytes, now);
         }
+        self.hear_silence(now);
         self.linger_no_more(now);
     }
 
@@ -187,6 +188,7 @@ impl Session {
     /// summary as the last event. `how` says in words how it came.
     pub fn finish(&mut self, how: &str, now: Instant) {
         let by = self.ended.map(|(side, _)| side);
+        self.hear_silence(now);
         self.end_calls(
             by.or(self.must_end().is_none().then_some(Side::Client)),
             now,
@@ -623,6 +625,17 @@ impl Session {
             if told.capacity() > EVENTS_KEPT {
                 *told = VecDeque::new();
             }
+        }
+    }
+
+    /// A PING of the client that nobody answers is told of, without a timer of its
+    /// own: clients that wait for one end the connection soon.
+    fn hear_silence(&mut self, now: Instant) {
+        if let Protocol::Http2(connection) = &mut self.protocol
+            && let Some(at) = connection.silent_ping(now)
+        {
+            let peers = Arc::clone(&self.peers);
+            self.events.push_back(Event::Ping { peers, at });
         }
     }
 

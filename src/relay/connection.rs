@@ -345,6 +345,12 @@ impl<T: Tap> Connection<T> {
         self.keepalive.answered
     }
 
+    /// When a PING of the client passed that nobody has answered for a second;
+    /// told once a silence.
+    pub fn silent_ping(&mut self, now: Instant) -> Option<Instant> {
+        self.halves.client.pings.silent_since(now)
+    }
+
     /// Whether the client's preface was whole.
     pub fn preface_seen(&self) -> bool {
         self.halves.client.deframer.preface_seen()

@@ -36,6 +36,7 @@ pub(super) fn ended(ended: &ConnectionEnded, failed: bool, at: Moment) -> Fact<'
     };
     Fact {
         user_agent: ended.user_agent.as_deref().map(Cow::Borrowed),
+        faults: struck(&ended.faults),
         ..connection(&ended.peers, at, what)
     }
 }

@@ -120,6 +120,11 @@ impl Observer for Probe {
         self.show(&live::fault(peers, hits, at));
     }
 
+    fn ping(&mut self, peers: &Peers, at: Instant) {
+        let at = self.moment(at);
+        self.show(&live::connection(peers, at, What::Ping));
+    }
+
     fn stopped(&mut self, peers: &Peers, at: Instant) {
         self.census.gone(peers.id);
         let at = self.moment(at);

@@ -64,7 +64,9 @@ pub(super) fn bytes_of(event: &Event) -> usize {
             Event::ConnectionEnded(ended) => {
                 size_of::<Event>() + size_of::<ConnectionEnded>() + of_hits(&ended.faults)
             }
-            Event::ConnectionOpened { .. } | Event::TracingStopped { .. } => size_of::<Event>(),
+            Event::ConnectionOpened { .. } | Event::TracingStopped { .. } | Event::Ping { .. } => {
+                size_of::<Event>()
+            }
         }
 }
 

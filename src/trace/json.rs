@@ -249,6 +249,10 @@ impl Lines for Json {
         line.end();
     }
 
+    fn ping(&mut self, peers: &Arc<Peers>, at: Instant, out: &mut Vec<u8>) {
+        self.begin(event!("ping"), at, peers, None, out).end();
+    }
+
     fn stopped(&mut self, peers: &Arc<Peers>, at: Instant, offence: &Offence, out: &mut Vec<u8>) {
         let mut line = self.begin(event!("connection"), at, peers, None, out);
         line.word(name!("state"), "tracing_stopped");

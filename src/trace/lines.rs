@@ -34,6 +34,9 @@ pub(super) trait Lines: Send + std::fmt::Debug {
     /// A connection stands.
     fn opened(&mut self, peers: &Arc<Peers>, at: Instant, out: &mut Vec<u8>);
 
+    /// A PING of the client is not answered.
+    fn ping(&mut self, peers: &Arc<Peers>, at: Instant, out: &mut Vec<u8>);
+
     /// A connection is no longer read.
     fn stopped(&mut self, peers: &Arc<Peers>, at: Instant, offence: &Offence, out: &mut Vec<u8>);
 

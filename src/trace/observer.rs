@@ -28,6 +28,9 @@ pub trait Observer: Send + Debug {
     /// Faults struck a connection as a whole.
     fn fault(&mut self, peers: &Peers, at: Instant, hits: &[Hit]);
 
+    /// A PING of the client is not answered.
+    fn ping(&mut self, peers: &Peers, at: Instant);
+
     /// A connection is no longer read.
     fn stopped(&mut self, peers: &Peers, at: Instant);
 

@@ -179,8 +179,19 @@ impl Pipeline {
                 }
             }
             Event::Fault { peers, at, hits } => {
+                if let Some(observer) = &mut self.observer {
+                    observer.fault(&peers, at, &hits);
+                }
                 if self.passes(|filter| filter.passes_connection(true)) {
                     self.write(|lines, out| lines.fault(&peers, at, &hits, out));
+                }
+            }
+            Event::Ping { peers, at } => {
+                if let Some(observer) = &mut self.observer {
+                    observer.ping(&peers, at);
+                }
+                if self.passes(|filter| filter.passes_connection(true)) {
+                    self.write(|lines, out| lines.ping(&peers, at, out));
                 }
             }
             Event::ConnectionEnded(ended) => self.handle_ended(&ended),

@@ -289,6 +289,15 @@ impl Lines for Pretty {
         row.end();
     }
 
+    fn ping(&mut self, peers: &Arc<Peers>, at: Instant, out: &mut Vec<u8>) {
+        let mut row = self.begin(at, &peers.id.to_string(), out);
+        row.put(WARNING, "ping");
+        self.object(ends_cell(peers), &mut row, DIM);
+        row.pad_to(self.took_end() + 16);
+        Notes::after(&mut row).put(WARNING, "the client's PING is not answered");
+        row.end();
+    }
+
     fn stopped(&mut self, peers: &Arc<Peers>, at: Instant, offence: &Offence, out: &mut Vec<u8>) {
         let mut row = self.begin(at, &peers.id.to_string(), out);
         row.put(WARNING, "not traced");

@@ -132,6 +132,7 @@ fn count(event: Event, seen: &mut Seen) {
                 seen.bytes[i] += ended.bytes[side];
             }
         }
+        Event::Ping { .. } => panic!("every PING was answered"),
         Event::ConnectionOpened { .. }
         | Event::Http1 { .. }
         | Event::Fault { .. }

@@ -1,5 +1,7 @@
-use super::super::fixtures::{Time, a_little_of_everything};
+use super::super::fixtures::{Time, a_little_of_everything, create, peers};
 use super::super::{Format, Options, Pipeline};
+use crate::etcd::Event;
+use crate::grpc::Code;
 
 fn log() -> String {
     let time = Time::new();
@@ -74,4 +76,40 @@ fn every_line_is_an_object_whose_fields_come_once() {
 #[test]
 fn values_never_show() {
     assert!(!log().contains("SECRET"));
+}
+
+fn line_of(event: Event, time: Time) -> String {
+    let mut pipeline = Pipeline::new(Options::new(Format::Json), time.anchor());
+    pipeline.handle_event(event);
+    String::from_utf8(pipeline.output().clone()).expect("the log is text")
+}
+
+#[test]
+fn a_ping_that_is_not_answered_has_a_line() {
+    let time = Time::new();
+    let event = Event::Ping {
+        peers: peers(15),
+        at: time.millis(4),
+    };
+    let documented = include_str!("../../../docs/log.md")
+        .lines()
+        .find(|line| line.contains(r#""event":"ping""#))
+        .expect("it is documented");
+    assert_eq!(line_of(event, time).trim_end(), documented);
+}
+
+#[test]
+fn a_write_whose_client_was_told_otherwise_is_said_to_be_committed() {
+    let time = Time::new();
+    let mut call = create(time);
+    assert!(!line_of(Event::Call(call.clone()), time).contains("committed"));
+    call.status.code = Code::UNAVAILABLE;
+    let line = line_of(Event::Call(call.clone()), time);
+    assert!(
+        line.contains(r#""revision":10231,"committed":true"#),
+        "{line}"
+    );
+    // What was never answered is not known to be.
+    call.header = None;
+    assert!(!line_of(Event::Call(call), time).contains("committed"));
 }

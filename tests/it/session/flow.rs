@@ -140,3 +140,32 @@ fn an_empty_frame_needs_no_window() {
     script.data(Side::Server, 1, &[], true);
     assert_eq!(script.offences(), Vec::<String>::new());
 }
+
+#[test]
+fn a_ping_that_nobody_answers_is_told_once() {
+    let told = |script: &Script| {
+        let events = script.events.iter();
+        let pings = events.filter_map(|event| match event {
+            Event::Ping { at, .. } => Some(*at),
+            _ => None,
+        });
+        pings.collect::<Vec<_>>()
+    };
+    let mut script = Script::greeted();
+    let asked = script.now;
+    script.frames(Side::Client, |out| frame_encoder::ping(out, false, [0; 8]));
+    script.now += Duration::from_secs(3);
+    assert!(told(&script).is_empty());
+    for _ in 0..2 {
+        script.frames(Side::Client, |out| frame_encoder::ping(out, false, [1; 8]));
+        assert_eq!(told(&script), [asked]);
+    }
+    // One that is answered, however late, is followed by another silence.
+    script.frames(Side::Server, |out| frame_encoder::ping(out, true, [1; 8]));
+    script.now += Duration::from_secs(3);
+    script.session.finish("client closed", script.now);
+    while let Some(event) = script.session.poll_event() {
+        script.events.push(event);
+    }
+    assert_eq!(told(&script).len(), 2);
+}
