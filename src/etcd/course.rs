@@ -130,6 +130,11 @@ impl Course {
         &self.verdict.hits
     }
 
+    /// Others have struck the call besides.
+    pub fn add_hits(&mut self, hits: Vec<Hit>) {
+        self.verdict.hits.extend(hits);
+    }
+
     /// Which faults take part.
     pub fn faults(&self) -> impl Iterator<Item = FaultId> + '_ {
         self.verdict.hits.iter().map(|hit| hit.fault)

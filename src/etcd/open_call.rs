@@ -38,8 +38,6 @@ pub(super) struct OpenCall {
     pub over: bool,
     /// What faults do to it.
     pub trial: Option<Trial>,
-    /// The faults that struck it as a stream of watches.
-    pub struck: Vec<Hit>,
 }
 
 /// A call that faults may strike.
@@ -54,6 +52,8 @@ pub(super) enum Trial {
     },
     /// It was.
     Judged(Box<Judged>),
+    /// It was never judged, but struck as a stream of watches.
+    Struck(Vec<Hit>),
 }
 
 /// A call that was judged.
@@ -122,7 +122,6 @@ impl OpenCall {
             },
             over: false,
             trial: None,
-            struck: Vec::new(),
         }
     }
 
@@ -208,11 +207,11 @@ impl OpenCall {
 
     /// The faults that struck.
     fn hits(&self) -> Box<[Hit]> {
-        let judged = match self.trial.as_ref() {
-            Some(Trial::Judged(judged)) => judged.course.hits(),
-            _ => &[],
-        };
-        judged.iter().chain(&self.struck).cloned().collect()
+        match self.trial.as_ref() {
+            Some(Trial::Judged(judged)) => judged.course.hits().into(),
+            Some(Trial::Struck(hits)) => hits.as_slice().into(),
+            Some(Trial::Suspect { .. }) | None => Box::default(),
+        }
     }
 
     /// The oldest keepalive, answered just now, as a call of its own: the stream

@@ -251,7 +251,7 @@ impl Session {
     ) {
         if let Protocol::Http2(connection) = &mut self.protocol {
             if let Err(why) = outcome {
-                connection.tap().bench.errand_failed(faults, why);
+                connection.tap().bench.faults_gave_up(faults, why);
             }
             connection.nudge(stream, now, |_, stream| {
                 if let Stream::Call(call) = stream {

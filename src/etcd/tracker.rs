@@ -431,6 +431,9 @@ impl Tap for Tracker {
                         let fields = std::mem::take(&mut head.fields);
                         self.suspect(&mut call, fields, end_stream, orders, now);
                         self.consider_watching(&mut call, &mut Doing { orders, now });
+                    } else if self.bench.is_armed() && call.method == Method::Watch {
+                        // Its frames do not pass one by one yet.
+                        self.bench.look_again(now, id);
                     }
                     Stream::Call(call)
                 } else {

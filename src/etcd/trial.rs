@@ -10,7 +10,7 @@ use super::course::{Course, Told, Wanted};
 use super::method::Method;
 use super::open_call::{Judged, Kind, OpenCall, Trial};
 use super::tracker::Tracker;
-use super::verdict::{Asked, Errand, FaultId, Judge, MOST_KEPT, Refreshed, Suspicion};
+use super::verdict::{Asked, Errand, FaultId, Hit, Judge, MOST_KEPT, Refreshed, Suspicion};
 use super::watch_verdict::{AskedWatch, Moment, Strike};
 use crate::grpc::PREFIX_LEN;
 use crate::http2::{Side, StreamId};
@@ -101,6 +101,20 @@ impl Bench {
         judge.map_or_else(Vec::new, |judge| judge.judge_watch(watch, moment, now))
     }
 
+    /// Faults have struck a call as a stream of watches.
+    pub fn strike_stream(&mut self, call: &mut OpenCall, hits: Vec<Hit>) {
+        match call.trial.as_mut() {
+            _ if hits.is_empty() => {}
+            Some(Trial::Judged(judged)) => judged.course.add_hits(hits),
+            Some(Trial::Struck(struck)) => struck.extend(hits),
+            suspect_or_none => {
+                // It counts as long as it is open.
+                self.trials += usize::from(suspect_or_none.is_none());
+                call.trial = Some(Trial::Struck(hits));
+            }
+        }
+    }
+
     /// Says of a fault whether it was taken away; `None` where there is no judge.
     pub fn lifting(&self) -> Option<impl Fn(FaultId) -> bool + '_> {
         let judge = self.judge.as_ref()?;
@@ -117,8 +131,8 @@ impl Bench {
         Some(stream)
     }
 
-    /// Second executions that these faults asked for failed.
-    pub fn errand_failed(&mut self, faults: &[FaultId], why: &str) {
+    /// What these faults began could not be carried out.
+    pub fn faults_gave_up(&mut self, faults: &[FaultId], why: &str) {
         if let Some(judge) = &mut self.judge {
             for fault in faults {
                 judge.gave_up(*fault, why);

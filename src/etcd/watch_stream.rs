@@ -32,14 +32,43 @@ pub(super) struct WatchStream {
     pub watching: Option<Box<Watching>>,
 }
 
+/// A watch that stands. There are thousands: each byte counts.
 #[derive(Debug)]
 struct Live {
     id: i64,
-    key: Box<[u8]>,
-    range_end: Box<[u8]>,
+    range: Range,
     start_revision: i64,
     events: u64,
+}
+
+/// First key, and first key after the range, in one piece of memory.
+#[derive(Debug)]
+struct Range {
+    bytes: Box<[u8]>,
+    /// Where the second one begins.
+    split: u32,
     cancel_requested: bool,
+}
+
+impl Range {
+    fn new(key: &[u8], range_end: &[u8]) -> Range {
+        Range {
+            bytes: [key, range_end].concat().into(),
+            // Keys that are kept are bounded by `MOST_KEY_BYTES`.
+            split: u32::try_from(key.len()).unwrap_or(u32::MAX),
+            cancel_requested: false,
+        }
+    }
+
+    fn parts(&self) -> (&[u8], &[u8]) {
+        self.bytes
+            .split_at(self.bytes.len().min(self.split as usize))
+    }
+
+    fn into_parts(self) -> (Box<[u8]>, Box<[u8]>) {
+        let (key, range_end) = self.parts();
+        (key.into(), range_end.into())
+    }
 }
 
 /// Creations that are kept while they wait for their answer.
@@ -125,7 +154,7 @@ impl WatchStream {
     /// The client asked for the end of a watch.
     pub fn cancel_requested(&mut self, id: i64) {
         if let Ok(at) = self.find(id) {
-            self.live[at].cancel_requested = true;
+            self.live[at].range.cancel_requested = true;
         }
     }
 
@@ -143,7 +172,8 @@ impl WatchStream {
     pub fn watched(&self, id: i64) -> (&[u8], &[u8], i64) {
         let live = self.find(id).ok().map(|at| &self.live[at]);
         live.map_or((&[], &[], 0), |live| {
-            (&*live.key, &*live.range_end, live.start_revision)
+            let (key, range_end) = live.range.parts();
+            (key, range_end, live.start_revision)
         })
     }
 
@@ -231,11 +261,9 @@ impl WatchStream {
             }
             self.insert(Live {
                 id: seen.watch_id,
-                key: create.key.clone(),
-                range_end: create.range_end.clone(),
+                range: Range::new(&create.key, &create.range_end),
                 start_revision: create.start_revision,
                 events: 0,
-                cancel_requested: false,
             });
             let watched = Watched::Created {
                 asked,
@@ -261,11 +289,12 @@ impl WatchStream {
                 watch_id: live.id,
                 ..WatchSeen::default()
             };
+            let (key, range_end) = live.range.into_parts();
             let watched = Watched::Canceled {
                 cause: CancelCause::StreamEnded,
                 reason: None,
-                key: live.key,
-                range_end: live.range_end,
+                key,
+                range_end,
                 events: live.events,
             };
             on_event(origin.note(&seen, 0, now, watched));
@@ -280,9 +309,9 @@ impl WatchStream {
             _ => None,
         };
         if let Some(live) = &live {
-            self.forget_keys(&live.key, &live.range_end);
+            self.forget(live);
         }
-        let requested = live.as_ref().is_some_and(|live| live.cancel_requested);
+        let requested = (live.as_ref()).is_some_and(|live| live.range.cancel_requested);
         let cause = match (&refused, seen.compact_revision) {
             (_, compact_revision) if compact_revision > 0 => {
                 CancelCause::Compacted { compact_revision }
@@ -292,7 +321,10 @@ impl WatchStream {
             (None, _) => CancelCause::Server,
         };
         let (key, range_end, events) = match (live, refused) {
-            (Some(live), _) => (live.key, live.range_end, live.events),
+            (Some(live), _) => {
+                let (key, range_end) = live.range.into_parts();
+                (key, range_end, live.events)
+            }
             (None, Some(create)) => (create.key, create.range_end, 0),
             (None, None) => Default::default(),
         };
@@ -303,6 +335,11 @@ impl WatchStream {
             range_end,
             events,
         }
+    }
+
+    fn forget(&mut self, live: &Live) {
+        let (key, range_end) = live.range.parts();
+        self.key_bytes = self.key_bytes.saturating_sub(key.len() + range_end.len());
     }
 
     fn forget_keys(&mut self, key: &[u8], range_end: &[u8]) {
@@ -318,10 +355,10 @@ impl WatchStream {
             // The client chose an id again that it had not seen end.
             Ok(at) => {
                 let old = std::mem::replace(&mut self.live[at], live);
-                self.forget_keys(&old.key, &old.range_end);
+                self.forget(&old);
             }
             Err(_) if self.live.len() == MOST_LIVE => {
-                self.forget_keys(&live.key, &live.range_end);
+                self.forget(&live);
             }
             Err(at) => {
                 if self.live.is_empty() {

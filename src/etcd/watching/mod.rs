@@ -241,7 +241,7 @@ impl Tracker {
         faults.sort_unstable();
         faults.dedup();
         self.bench
-            .errand_failed(&faults, "more was held than may be: let go");
+            .faults_gave_up(&faults, "more was held than may be: let go");
         self.let_watches_go(watching, doing);
     }
 
@@ -269,8 +269,10 @@ impl Tracker {
         self.consider_watching(call, doing);
         self.with_watching(call, |tracker, call, watching| {
             for side in [Side::Client, Side::Server] {
-                let between = !call.directions[side].deframer.in_message();
-                let free = clear[side] || watching.taking[side].is_diverted();
+                let taking = &watching.taking[side];
+                // Of a message that is taken whole nothing has left yet.
+                let between = !call.directions[side].deframer.in_message() || !taking.is_idle();
+                let free = clear[side] || taking.is_diverted();
                 if !(between && free) {
                     // In the middle of a message nothing may be put in.
                     tracker.bench.look_again(doing.now + taking::SOON, call.id);
@@ -316,7 +318,8 @@ impl Tracker {
                 self.lose(unit);
             }
         }
-        call.struck.append(&mut watching.hits);
+        self.bench
+            .strike_stream(call, std::mem::take(&mut watching.hits));
     }
 
     /// etcd ends the stream in order: what is held of it comes before that.

@@ -83,7 +83,8 @@ impl Tracker {
                 self.lose(unit);
             }
         }
-        call.struck.append(&mut watching.hits);
+        self.bench
+            .strike_stream(call, std::mem::take(&mut watching.hits));
         let ending = match how {
             StreamEnding::Reset(code) => {
                 doing.orders.push(Order::Reset(Side::Client, code));

@@ -13,7 +13,7 @@ use crate::http2::Side;
 use crate::relay::{Data, Hold};
 
 /// When to look again where a message is on its way and nothing may be put in.
-pub(super) const SOON: Duration = Duration::from_millis(1);
+pub(super) const SOON: Duration = Duration::from_millis(5);
 
 /// One direction's content as it is taken.
 #[derive(Debug, Default)]
