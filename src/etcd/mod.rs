@@ -9,7 +9,6 @@ mod method;
 mod open_call;
 mod pacing;
 mod plain_request;
-mod plight;
 mod read;
 pub mod schema;
 mod session;
@@ -29,6 +28,5 @@ pub use call::{
 };
 pub use event::{ConnectionEnded, Event};
 pub use method::{Method, MethodName};
-pub use plight::Ends;
-pub use session::{DEFAULT_CAPTURE_BYTES, OPENING_TIMEOUT, Session, SessionOptions};
+pub use session::{DEFAULT_CAPTURE_BYTES, Ends, OPENING_TIMEOUT, Session, SessionOptions};
 pub use watch::{CancelCause, EventKind, WatchNote, Watched};

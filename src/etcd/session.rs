@@ -1,5 +1,7 @@
 //! The core of one relayed connection: bytes in, bytes and events out.
 
+mod plight;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,15 +9,14 @@ use std::time::{Duration, Instant};
 use super::Event;
 use super::dictionary::Dictionary;
 use super::event::ConnectionEnded;
-use super::plight::{Ends, Plight};
 use super::tracker::{Stream, Tracker};
-use super::verdict::{Errand, FaultId, Hit, Judge};
-use super::warden::Warden;
+use super::verdict::{Errand, FaultId, Judge};
 use crate::http1;
 use crate::http2::{Both, ErrorCode, Offence, Opening, Side, StreamId, sniff};
-use crate::relay::{
-    self, EndOfBytes, HoldAccount, HoldBudget, OwnGoaway, Peers, Transmit, Weather,
-};
+use crate::relay::{self, EndOfBytes, HoldAccount, HoldBudget, Peers, Transmit};
+use plight::Plight;
+
+pub use plight::Ends;
 
 /// What the core of every connection shares.
 #[derive(Debug, Clone)]
@@ -130,15 +131,6 @@ impl Session {
             lingers: false,
             plight: None,
         }
-    }
-
-    /// With somebody who decides about the connection as a whole; `hits` is what
-    /// he has done to it already. He is asked at the next
-    /// [`Session::handle_change`].
-    #[must_use]
-    pub fn with_warden(mut self, warden: Box<dyn Warden>, hits: Vec<Hit>) -> Session {
-        self.plight = Some(Box::new(Plight::new(warden, hits)));
-        self
     }
 
     /// `from` sent `bytes`. What is decoded of them is known, and its events
@@ -378,24 +370,6 @@ impl Session {
         due.into_iter().chain(look).chain(self.deadline).min()
     }
 
-    /// What is done to the connection's bytes before they are handed in, while
-    /// anything is.
-    pub fn weather(&mut self) -> Option<&mut Weather> {
-        self.plight.as_mut()?.weather.as_deref_mut()
-    }
-
-    /// The weather may have calmed down.
-    pub fn clear_up(&mut self) {
-        if let Some(plight) = &mut self.plight {
-            plight.clear_up();
-        }
-    }
-
-    /// Whether a fault ends the connection, and how.
-    pub fn must_end(&self) -> Option<Ends> {
-        self.plight.as_ref().and_then(|plight| plight.ends)
-    }
-
     /// A request that is to be executed a second time, over a connection of its
     /// own; [`Session::handle_errand`] takes how that went.
     pub fn poll_errand(&mut self) -> Option<Errand> {
@@ -534,51 +508,6 @@ impl Session {
                 }
             }
             Protocol::Undecided { .. } | Protocol::Opaque => {}
-        }
-    }
-
-    /// Has the warden look at the connection.
-    fn look(&mut self, now: Instant) {
-        let Some(plight) = &mut self.plight else {
-            return;
-        };
-        let hits = plight.look(now);
-        if !hits.is_empty() {
-            self.events.push_back(Event::Fault {
-                peers: Arc::clone(&self.peers),
-                at: now,
-                hits,
-            });
-        }
-        self.do_to_frames(now);
-    }
-
-    /// Carries out what needs frames, once it is known whether there are any.
-    fn do_to_frames(&mut self, now: Instant) {
-        let Some(plight) = &mut self.plight else {
-            return;
-        };
-        match &mut self.protocol {
-            Protocol::Undecided { .. } => {}
-            Protocol::Http2(connection) if connection.is_following() => {
-                let mut of_frames = std::mem::take(&mut plight.of_frames);
-                for (_, farewell) in of_frames.goaways.drain(..) {
-                    let what = OwnGoaway {
-                        code: farewell.code,
-                        debug: farewell.debug.as_bytes().into(),
-                        graceful: farewell.graceful,
-                    };
-                    connection.goaway(what, now);
-                }
-                if let Some(hold) = of_frames.pings {
-                    connection.hold_pings(hold, now);
-                }
-                if let Some(most) = of_frames.most_streams {
-                    connection.limit_streams(most);
-                }
-            }
-            _ => plight
-                .give_up_frames("the connection does not speak HTTP/2, or is not read any more"),
         }
     }
 

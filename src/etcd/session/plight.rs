@@ -1,12 +1,15 @@
 //! What faults do to a connection as a whole: its warden is asked, and what it
 //! says is handed to whoever can carry it out.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::verdict::{Delays, FaultId, Hit};
-use super::warden::{Conditions, Farewell, Pings, Strike, Warden};
+use super::{Protocol, Session};
+use crate::etcd::Event;
+use crate::etcd::verdict::{Delays, FaultId, Hit};
+use crate::etcd::warden::{Conditions, Farewell, Pings, Strike, Warden};
 use crate::http2::{Both, Side};
-use crate::relay::{PingHold, Sky, Waits, Weather};
+use crate::relay::{OwnGoaway, PingHold, Sky, Waits, Weather};
 
 /// What faults do to a connection as a whole.
 #[derive(Debug)]
@@ -134,6 +137,80 @@ impl Plight {
         let goaways = of_frames.goaways.iter().map(|(fault, _)| fault);
         for fault in goaways.chain(&of_frames.faults) {
             self.warden.gave_up(*fault, why);
+        }
+    }
+}
+
+impl Session {
+    /// With somebody who decides about the connection as a whole; `hits` is what
+    /// he has done to it already. He is asked at the next
+    /// [`Session::handle_change`].
+    #[must_use]
+    pub fn with_warden(mut self, warden: Box<dyn Warden>, hits: Vec<Hit>) -> Session {
+        self.plight = Some(Box::new(Plight::new(warden, hits)));
+        self
+    }
+
+    /// What is done to the connection's bytes before they are handed in, while
+    /// anything is.
+    pub fn weather(&mut self) -> Option<&mut Weather> {
+        self.plight.as_mut()?.weather.as_deref_mut()
+    }
+
+    /// The weather may have calmed down.
+    pub fn clear_up(&mut self) {
+        if let Some(plight) = &mut self.plight {
+            plight.clear_up();
+        }
+    }
+
+    /// Whether a fault ends the connection, and how.
+    pub fn must_end(&self) -> Option<Ends> {
+        self.plight.as_ref().and_then(|plight| plight.ends)
+    }
+
+    /// Has the warden look at the connection.
+    pub(super) fn look(&mut self, now: Instant) {
+        let Some(plight) = &mut self.plight else {
+            return;
+        };
+        let hits = plight.look(now);
+        if !hits.is_empty() {
+            self.events.push_back(Event::Fault {
+                peers: Arc::clone(&self.peers),
+                at: now,
+                hits,
+            });
+        }
+        self.do_to_frames(now);
+    }
+
+    /// Carries out what needs frames, once it is known whether there are any.
+    pub(super) fn do_to_frames(&mut self, now: Instant) {
+        let Some(plight) = &mut self.plight else {
+            return;
+        };
+        match &mut self.protocol {
+            Protocol::Undecided { .. } => {}
+            Protocol::Http2(connection) if connection.is_following() => {
+                let mut of_frames = std::mem::take(&mut plight.of_frames);
+                for (_, farewell) in of_frames.goaways.drain(..) {
+                    let what = OwnGoaway {
+                        code: farewell.code,
+                        debug: farewell.debug.as_bytes().into(),
+                        graceful: farewell.graceful,
+                    };
+                    connection.goaway(what, now);
+                }
+                if let Some(hold) = of_frames.pings {
+                    connection.hold_pings(hold, now);
+                }
+                if let Some(most) = of_frames.most_streams {
+                    connection.limit_streams(most);
+                }
+            }
+            _ => plight
+                .give_up_frames("the connection does not speak HTTP/2, or is not read any more"),
         }
     }
 }
