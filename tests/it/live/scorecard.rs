@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use etcd_client::{Client, Compare, CompareOp, GetOptions, Txn, TxnOp, WatchOptions, WatchStream};
 use etcdtap::control::{self, Address};
-use etcdtap::score::{Expectation, Scorecard};
+use etcdtap::score::{Expectation, Moment, Scorecard};
 
 use super::patience::{soon, until};
 use super::proxy::{Arguments, Exit, program, run};
@@ -127,7 +127,7 @@ async fn a_healthy_run_is_clean() {
     assert_eq!(card.failure, None);
     drop((stream, client));
     // The last card; and then there is none.
-    let last = measured.admin.end_measurement().await.unwrap();
+    let last = measured.admin.end_measurement(None).await.unwrap();
     assert!(last.is_clean(), "{last}");
     measured.admin.measurement().await.unwrap_err();
 
@@ -302,6 +302,17 @@ async fn a_broken_watch_is_created_anew_and_all_is_as_before() {
     let again = &card.clients[0].watches[0].recreations[0];
     assert_eq!((again.start_revision, again.last_revision), (had + 1, had));
     assert!(meets(&card, "recovery < 30s"), "{card}");
+    // Whoever ran the failure knows best when it was.
+    let began = card.failure.as_ref().unwrap().began;
+    let until_now = (began, Moment::of(std::time::SystemTime::now()));
+    let last = measured
+        .admin
+        .end_measurement(Some(until_now))
+        .await
+        .unwrap();
+    let failure = last.failure.as_ref().unwrap();
+    assert_eq!((failure.began, failure.ended), until_now);
+    assert!(failure.given);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
