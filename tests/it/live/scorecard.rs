@@ -389,3 +389,43 @@ async fn wrong_usage_is_one_sentence() {
         exit.stderr
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_reset_is_opened_again() {
+    let measured = Measured::start("faults: []").await;
+    measured.begin().await;
+    let mut client = measured.stack.client().await;
+    let (_, mut stream) = list_and_watch(&mut client).await;
+    let fault = serde_json::json!({ "name": "broken", "at_most": 1,
+        "action": { "connection": "reset" } });
+    let add = control::Asked {
+        method: control::Method::POST,
+        target: "/v1/faults",
+        body: Some(fault.to_string()),
+    };
+    measured.admin.ask(add).await.unwrap();
+    while soon("its end", stream.message())
+        .await
+        .is_ok_and(|m| m.is_some())
+    {}
+    // The client dials anew by itself; the first calls may still fail.
+    let mut stream = until("it is there again", async || {
+        let all = GetOptions::new().with_prefix();
+        client.get(PODS, Some(all)).await.ok()?;
+        Some(list_and_watch(&mut client).await.1)
+    })
+    .await;
+    client.txn(create("a")).await.unwrap();
+    events(&mut stream, 1).await;
+    let is_known = |card: &Scorecard| card.total.recovery_us.is_some();
+    let card = measured.card_when("all is as before", is_known).await;
+    let total = &card.total;
+    assert!(total.connections_closed >= 1, "{card}");
+    assert!(total.reconnected_us.is_some(), "{card}");
+    assert!(total.noticed_us.is_some(), "{card}");
+    assert_eq!((total.watches, total.watches_missing), (1, 0), "{card}");
+    assert_eq!((total.events_lost, total.watch_gaps), (0, 0), "{card}");
+    // It listed before it watched again, twice.
+    assert!(total.relists >= 1, "{card}");
+    assert_eq!(&*card.failure.as_ref().unwrap().faults[0].name, "broken");
+}
