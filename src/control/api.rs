@@ -191,7 +191,7 @@ pub(super) fn no_query(query: Option<&str>) -> Result<(), Reply> {
     }
 }
 
-fn unknown_parameter(key: &str, known: &[&str]) -> Reply {
+pub(super) fn unknown_parameter(key: &str, known: &[&str]) -> Reply {
     let hint = match (nearest(key, known.iter().copied()), known) {
         (Some(meant), _) => format!("did you mean {meant}?"),
         (None, []) => "there are none here".to_owned(),

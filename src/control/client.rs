@@ -24,7 +24,7 @@ use super::tls;
 use super::token::Token;
 use super::{Address, ClientTls, StartError};
 use crate::notation::io_reason;
-use crate::score::Scorecard;
+use crate::score::{Moment, Scorecard};
 
 pub use hyper::Method;
 
@@ -128,21 +128,30 @@ impl Client {
     /// # Errors
     /// When there is no answer, or a refusal: none is running.
     pub async fn measurement(&self) -> Result<Scorecard, ClientError> {
-        self.card(Method::GET).await
+        self.card(Method::GET, MEASUREMENT).await
     }
 
-    /// Ends the measurement that runs, and gives its card.
+    /// Ends the measurement that runs, and gives its card. `failure` says when
+    /// the failure began and ended, if that is known better than from the traces
+    /// of faults: one that holds a connection shows only when it begins.
     ///
     /// # Errors
     /// As of [`Client::measurement`].
-    pub async fn end_measurement(&self) -> Result<Scorecard, ClientError> {
-        self.card(Method::DELETE).await
+    pub async fn end_measurement(
+        &self,
+        failure: Option<(Moment, Moment)>,
+    ) -> Result<Scorecard, ClientError> {
+        let target = match failure {
+            Some((from, to)) => format!("{MEASUREMENT}?from={from}&to={to}"),
+            None => MEASUREMENT.to_owned(),
+        };
+        self.card(Method::DELETE, &target).await
     }
 
-    async fn card(&self, method: Method) -> Result<Scorecard, ClientError> {
+    async fn card(&self, method: Method, target: &str) -> Result<Scorecard, ClientError> {
         let asked = Asked {
             method,
-            target: MEASUREMENT,
+            target,
             body: None,
         };
         let card = serde_json::from_value(self.ask(asked).await?);

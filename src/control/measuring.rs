@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::api::{Request, no_query};
+use super::api::{Request, no_query, unknown_parameter};
 use super::reply::Reply;
 use super::routes::Operation;
 use crate::score::{Answer, Measurement, Moment, Options, Order, Scorecard};
@@ -32,7 +32,7 @@ pub(super) async fn answer(measurement: &Measurement, request: &Request<'_>) -> 
     let order = match request.operation {
         Operation::BeginMeasurement => options(request).map(Order::Begin),
         Operation::ReadMeasurement => no_query(request.query).map(|()| Order::Read),
-        Operation::EndMeasurement => no_query(request.query).map(|()| Order::End),
+        Operation::EndMeasurement => failure(request.query).map(|failure| Order::End { failure }),
         _ => return None,
     };
     Some(match order {
@@ -74,6 +74,38 @@ async fn carried_out(measurement: &Measurement, order: Order) -> Reply {
             "the trace does not answer: it has ended, or its log takes no lines",
             "look at what the proxy said on standard error",
         ),
+    }
+}
+
+/// Reads `from=TIME&to=TIME`, when the failure was.
+fn failure(query: Option<&str>) -> Result<Option<(Moment, Moment)>, Reply> {
+    let wrong = |error: &str| {
+        Err(Reply::refused(
+            StatusCode::BAD_REQUEST,
+            error,
+            "write from=TIME&to=TIME, such as from=2026-11-03T08:05:32Z, or neither",
+        ))
+    };
+    let (mut from, mut to) = (None, None);
+    let parts = query.unwrap_or_default().split('&');
+    for part in parts.filter(|part| !part.is_empty()) {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        let place = match key {
+            "from" => &mut from,
+            "to" => &mut to,
+            _ => return Err(unknown_parameter(key, &["from", "to"])),
+        };
+        match (Moment::parse(&value.replace("%3A", ":")), &place) {
+            (Some(moment), None) => *place = Some(moment),
+            (Some(_), Some(_)) => return wrong(&format!("{key} is given twice")),
+            (None, _) => return wrong(&format!("{key}: \"{value}\" is no time")),
+        }
+    }
+    match (from, to) {
+        (None, None) => Ok(None),
+        (Some(from), Some(to)) if from <= to => Ok(Some((from, to))),
+        (Some(_), Some(_)) => wrong("to is before from"),
+        _ => wrong("only one of from and to is given"),
     }
 }
 

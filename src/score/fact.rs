@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
@@ -13,6 +14,12 @@ use crate::http2::Side;
 pub struct Moment(pub i64);
 
 impl Moment {
+    /// A time of the wall clock.
+    pub fn of(time: SystemTime) -> Moment {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Moment(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+
     /// Microseconds from `earlier` to this; 0 if it was not earlier.
     pub fn since(self, earlier: Moment) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)

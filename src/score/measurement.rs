@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use super::{Options, Scorecard};
+use super::{Moment, Options, Scorecard};
 use crate::trace::Sender;
 
 /// What is to be done.
@@ -20,7 +20,11 @@ pub enum Order {
     /// How it stands.
     Read,
     /// It ends.
-    End,
+    End {
+        /// When the failure began, and when it ended, where whoever asks knows it
+        /// better than the traces of faults tell.
+        failure: Option<(Moment, Moment)>,
+    },
 }
 
 /// What became of an [`Order`].

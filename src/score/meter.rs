@@ -126,6 +126,16 @@ impl Meter {
         self.facts
     }
 
+    /// Says when the failure was: what was measured from the traces of faults is
+    /// measured from there.
+    pub fn failure_was(&mut self, began: Moment, ended: Moment) {
+        self.window.give(began, ended);
+        self.concurrency.window_moved();
+        for client in &mut self.clients {
+            client.recovered = None;
+        }
+    }
+
     /// Takes a fact.
     pub fn handle(&mut self, fact: &Fact<'_>) {
         self.facts += 1;

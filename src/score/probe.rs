@@ -66,10 +66,15 @@ impl Probe {
                 }));
                 Answer::Card(Box::new(running.card(now, self.dropped)))
             }
-            (Order::Read | Order::End, None) => Answer::NotRunning,
+            (Order::Read | Order::End { .. }, None) => Answer::NotRunning,
             (Order::Read, Some(running)) => Answer::Card(Box::new(running.card(now, self.dropped))),
-            (Order::End, running) => match running.take() {
-                Some(running) => Answer::Card(Box::new(running.card(now, self.dropped))),
+            (Order::End { failure }, running) => match running.take() {
+                Some(mut running) => {
+                    if let Some((began, ended)) = failure {
+                        running.meter.failure_was(began, ended);
+                    }
+                    Answer::Card(Box::new(running.card(now, self.dropped)))
+                }
                 None => Answer::NotRunning,
             },
         }

@@ -28,6 +28,12 @@ impl Window {
         }
     }
 
+    /// Its times are these, whatever else shows.
+    pub fn give(&mut self, from: Moment, to: Moment) {
+        self.from = Some(from);
+        self.to = Some(to);
+    }
+
     /// Takes note of a fact's faults; says whether the window moved.
     pub fn handle(&mut self, fact: &Fact<'_>) -> bool {
         if fact.faults.is_empty() {

@@ -90,7 +90,9 @@ fn cards_of(connections: &[Connection]) -> [Scorecard; 2] {
         });
         pipeline.settled(Instant::now() + LATER, 0);
         // Carried out when all has been seen.
-        measurement.order(Order::End, move |answer| tell.send(answer).unwrap());
+        measurement.order(Order::End { failure: None }, move |answer| {
+            tell.send(answer).unwrap()
+        });
     });
     let Answer::Card(live) = told.recv().unwrap() else {
         panic!("there is a measurement");

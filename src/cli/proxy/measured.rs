@@ -15,7 +15,7 @@ pub(super) fn probe(measurement: &Measurement, wanted: bool) -> Option<Box<dyn O
 /// tells everything to the end.
 pub(super) fn finish(measurement: &Measurement, log: Handle) -> (Finished, Option<Scorecard>) {
     let (tell, told) = mpsc::channel();
-    measurement.order(Order::End, move |answer| {
+    measurement.order(Order::End { failure: None }, move |answer| {
         let _ = tell.send(answer);
     });
     let finished = log.finish();

@@ -162,7 +162,27 @@ fn cases() -> Vec<(&'static str, Ask, u16)> {
         ),
         (measured, ask("PUT", measured).json("{}"), 409),
         (measured, ask("GET", measured), 200),
-        (measured, ask("DELETE", measured), 200),
+        (
+            measured,
+            ask("DELETE", "/v1/measurement?from=2026-11-03T08:05:32Z"),
+            400,
+        ),
+        (
+            measured,
+            ask(
+                "DELETE",
+                "/v1/measurement?from=2026-11-03T08:05:32Z&to=2026-11-03T08:05:31Z",
+            ),
+            400,
+        ),
+        (
+            measured,
+            ask(
+                "DELETE",
+                "/v1/measurement?from=2026-11-03T08:05:32Z&to=2026-11-03T08:05:33Z",
+            ),
+            200,
+        ),
     ]);
     // What the head alone decides is the same everywhere.
     for (template, method) in control::described() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use etcd_client::{Client, Compare, CompareOp, GetOptions, Txn, TxnOp, WatchOptions, WatchStream};
 use etcdtap::control::{self, Address};
-use etcdtap::score::{Expectation, Scorecard};
+use etcdtap::score::{Expectation, Moment, Scorecard};
 
 use super::patience::{soon, until};
 use super::proxy::{Arguments, Exit, program, run};
@@ -127,7 +127,7 @@ async fn a_healthy_run_is_clean() {
     assert_eq!(card.failure, None);
     drop((stream, client));
     // The last card; and then there is none.
-    let last = measured.admin.end_measurement().await.unwrap();
+    let last = measured.admin.end_measurement(None).await.unwrap();
     assert!(last.is_clean(), "{last}");
     measured.admin.measurement().await.unwrap_err();
 
@@ -302,6 +302,17 @@ async fn a_broken_watch_is_created_anew_and_all_is_as_before() {
     let again = &card.clients[0].watches[0].recreations[0];
     assert_eq!((again.start_revision, again.last_revision), (had + 1, had));
     assert!(meets(&card, "recovery < 30s"), "{card}");
+    // Whoever ran the failure knows best when it was.
+    let began = card.failure.as_ref().unwrap().began;
+    let until_now = (began, Moment::of(std::time::SystemTime::now()));
+    let last = measured
+        .admin
+        .end_measurement(Some(until_now))
+        .await
+        .unwrap();
+    let failure = last.failure.as_ref().unwrap();
+    assert_eq!((failure.began, failure.ended), until_now);
+    assert!(failure.given);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -377,4 +388,44 @@ async fn wrong_usage_is_one_sentence() {
         "{}",
         exit.stderr
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_reset_is_opened_again() {
+    let measured = Measured::start("faults: []").await;
+    measured.begin().await;
+    let mut client = measured.stack.client().await;
+    let (_, mut stream) = list_and_watch(&mut client).await;
+    let fault = serde_json::json!({ "name": "broken", "at_most": 1,
+        "action": { "connection": "reset" } });
+    let add = control::Asked {
+        method: control::Method::POST,
+        target: "/v1/faults",
+        body: Some(fault.to_string()),
+    };
+    measured.admin.ask(add).await.unwrap();
+    while soon("its end", stream.message())
+        .await
+        .is_ok_and(|m| m.is_some())
+    {}
+    // The client dials anew by itself; the first calls may still fail.
+    let mut stream = until("it is there again", async || {
+        let all = GetOptions::new().with_prefix();
+        client.get(PODS, Some(all)).await.ok()?;
+        Some(list_and_watch(&mut client).await.1)
+    })
+    .await;
+    client.txn(create("a")).await.unwrap();
+    events(&mut stream, 1).await;
+    let is_known = |card: &Scorecard| card.total.recovery_us.is_some();
+    let card = measured.card_when("all is as before", is_known).await;
+    let total = &card.total;
+    assert!(total.connections_closed >= 1, "{card}");
+    assert!(total.reconnected_us.is_some(), "{card}");
+    assert!(total.noticed_us.is_some(), "{card}");
+    assert_eq!((total.watches, total.watches_missing), (1, 0), "{card}");
+    assert_eq!((total.events_lost, total.watch_gaps), (0, 0), "{card}");
+    // It listed before it watched again, twice.
+    assert!(total.relists >= 1, "{card}");
+    assert_eq!(&*card.failure.as_ref().unwrap().faults[0].name, "broken");
 }
