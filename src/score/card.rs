@@ -9,7 +9,8 @@ use super::client::Client;
 use super::concurrency::Peaks;
 use super::fact::{Moment, Range};
 use super::meter::Meter;
-use super::watches::{Slot, State, Watches, Wish};
+use super::slot::{Slot, State, Wish};
+use super::watches::Watches;
 use super::writes::Told;
 use crate::trace::{Histogram, key_text};
 
@@ -432,7 +433,7 @@ fn watch(
     meter: &Meter,
     place: usize,
     slot: &Slot,
-    lost: &std::collections::BTreeMap<(i64, u64), super::watches::Lost>,
+    lost: &std::collections::BTreeMap<(i64, u64), super::slot::Lost>,
     now: Moment,
 ) -> WatchCard {
     let Range { key, end } = &meter.watches.ranges.all[slot.range].range;

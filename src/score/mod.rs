@@ -22,6 +22,7 @@ mod probe;
 mod reader;
 #[cfg(test)]
 mod script;
+mod slot;
 #[cfg(test)]
 mod tests;
 mod watches;

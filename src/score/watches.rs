@@ -13,15 +13,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::commits::{COMMITS_MAX, Commit, Ranges, hash_of};
 use super::fact::{Ended, Moment, Range, WatchAt};
+use super::slot::{Given, Lost, Recreated, Slot, State, Wish};
 
 /// Events that are remembered of one watch.
 const GIVEN_MAX: usize = 512;
 
 /// Watches that are followed.
 const SLOTS_MAX: usize = 131_072;
-
-/// Lost events that are kept one by one, of each watch; more are counted.
-const LOST_MAX: usize = 1000;
 
 /// Re-creations that are kept one by one, of each watch; more are counted.
 const RECREATIONS_MAX: usize = 16;
@@ -31,107 +29,6 @@ pub(super) const BEHIND: u64 = 1_000_000;
 
 /// Ended watches whose last events may still come.
 const ENDED_MAX: usize = 4096;
-
-/// What a client watches.
-#[derive(Debug, Clone)]
-pub(super) struct Slot {
-    pub client: usize,
-    pub range: usize,
-    /// When it was first created.
-    pub since: Moment,
-    pub state: State,
-    /// Which creation this is, from 0.
-    turn: u32,
-    /// All up to here is judged, or did not have to be given.
-    checked: i64,
-    /// All up to here must have been given.
-    told: i64,
-    /// The last change that the client was given, by an event or a list.
-    pub last_revision: i64,
-    /// Of this creation: the highest revision that was given, and when.
-    highest: (i64, Moment),
-    progress: Option<(i64, Moment)>,
-    given: VecDeque<Given>,
-    pub lost: BTreeMap<(i64, u64), Lost>,
-    pub lost_more: u64,
-    pub events: u64,
-    pub duplicated: u64,
-    pub disordered: u64,
-    pub progress_ahead: u64,
-    /// The longest time that it was behind, in microseconds; `None` while no
-    /// event's age is known.
-    pub behind: Option<u64>,
-    /// Since when a change waits that it was not given.
-    pub pending: Option<Moment>,
-    /// The latest change in its range.
-    newest: i64,
-    pub recreations: Vec<Recreated>,
-    pub recreated: u64,
-    pub gaps: u64,
-    pub overlaps: u64,
-    /// The longest time it was away.
-    pub away: Option<u64>,
-    /// Ends that were not the client's wish.
-    pub ends: u64,
-    /// A list since it ended showed all up to this revision.
-    listed: Option<i64>,
-    /// It fell so far behind that not all can be judged.
-    pub unjudged: bool,
-}
-
-/// How a watch stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// It is open.
-    Open { conn: u64, at: WatchAt },
-    /// It ended.
-    Away {
-        since: Moment,
-        conn: u64,
-        stream: u32,
-        wish: Wish,
-    },
-}
-
-/// Whose wish a watch's end was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// The client's: it cancelled the watch or reset its stream.
-    Client,
-    /// The client closed the whole connection.
-    ClientClosed,
-    /// Not the client's.
-    Other,
-}
-
-/// An event that the client was given.
-#[derive(Debug, Clone, Copy)]
-struct Given {
-    revision: i64,
-    hash: u64,
-    turn: u32,
-}
-
-/// An event that the client was not given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lost {
-    pub key: Arc<[u8]>,
-    /// A list showed the client what came of it.
-    pub relisted: bool,
-}
-
-/// A watch was created anew.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Recreated {
-    pub at: Moment,
-    pub start_revision: i64,
-    /// The last revision that the client had before.
-    pub last_revision: i64,
-    pub away: u64,
-    /// Changes between the two that nothing showed to the client.
-    pub gap: bool,
-    pub relisted: bool,
-}
 
 /// An event as it passes.
 #[derive(Debug, Clone, Copy)]
@@ -644,81 +541,5 @@ impl Watches {
         let said = slot.progress.map_or(0, |(said, _)| said);
         let claimed = lost.keys().filter(|(revision, _)| *revision <= said);
         slot.progress_ahead + claimed.count() as u64
-    }
-}
-
-impl Slot {
-    fn new((client, range): (usize, usize), state: State, first: i64, when: Moment) -> Slot {
-        Slot {
-            client,
-            range,
-            since: when,
-            state,
-            turn: 0,
-            checked: first.saturating_sub(1),
-            told: first.saturating_sub(1),
-            last_revision: first.saturating_sub(1),
-            highest: (0, when),
-            progress: None,
-            given: VecDeque::new(),
-            lost: BTreeMap::new(),
-            lost_more: 0,
-            events: 0,
-            duplicated: 0,
-            disordered: 0,
-            progress_ahead: 0,
-            behind: None,
-            pending: None,
-            newest: 0,
-            recreations: Vec::new(),
-            recreated: 0,
-            gaps: 0,
-            overlaps: 0,
-            away: None,
-            ends: 0,
-            listed: None,
-            unjudged: false,
-        }
-    }
-
-    /// Whether the client was given this change by an event.
-    fn has(&self, revision: i64, hash: u64) -> bool {
-        let is = |one: &Given| (one.revision, one.hash) == (revision, hash);
-        // What is asked for is mostly the newest, or about to be forgotten.
-        self.given.iter().take(4).any(is) || self.given.iter().rev().any(is)
-    }
-
-    fn had_in(&self, turn: u32, revision: i64, hash: u64) -> bool {
-        let mut newest_first = self.given.iter().rev();
-        newest_first.any(|one| (one.revision, one.hash, one.turn) == (revision, hash, turn))
-    }
-
-    /// Whether a change of this revision is yet to be given.
-    fn waits_for(&self, revision: i64) -> bool {
-        let is_wanted = !matches!(
-            self.state,
-            State::Away {
-                wish: Wish::Client,
-                ..
-            }
-        );
-        is_wanted && revision > self.told.max(self.last_revision).max(self.checked)
-    }
-
-    fn lose(&mut self, revision: i64, hash: u64, key: &Arc<[u8]>) {
-        if self.lost.contains_key(&(revision, hash)) {
-            return;
-        }
-        if self.lost.len() >= LOST_MAX {
-            self.lost_more += 1;
-            return;
-        }
-        self.lost.insert(
-            (revision, hash),
-            Lost {
-                key: Arc::clone(key),
-                relisted: false,
-            },
-        );
     }
 }
