@@ -20,7 +20,7 @@ const MATCHES: [&str; 12] = [
     "{verb: [create, update, delete]}",
 ];
 
-const ACTIONS: [&str; 30] = [
+const ACTIONS: [&str; 44] = [
     "{delay: {request: 20ms}}",
     "{delay: {response: 20ms}}",
     "{delay: {each_request_message: 30ms}}",
@@ -51,6 +51,20 @@ const ACTIONS: [&str; 30] = [
     "{cut_short: {after: 0, end: trailers}}",
     "{duplicate: {client_sees: first}}",
     "{duplicate: {client_sees: second}}",
+    "{watch: drop_stream}",
+    "{watch: {drop_stream: {answer: no-leader}}}",
+    "{watch: cancel}",
+    "{watch: {cancel: {as: requested}}}",
+    "{watch: refuse}",
+    "{watch: stall}",
+    "{watch: {stall: {for: 100ms}}}",
+    "{watch: {delay_events: 30ms}}",
+    "{watch: drop_events}",
+    "{watch: duplicate_events}",
+    "{watch: reorder_events}",
+    "{watch: {delay_progress: 50ms}}",
+    "{watch: {falsify_progress: {ahead: 1000, at_once: true}}}",
+    "{watch: fragment}",
 ];
 
 const TERMS: [&str; 8] = [

@@ -28,6 +28,33 @@ const METHODS: [(&str, &[u8]); 6] = [
     ("/example.Test/Call", b"anything"),
 ];
 
+/// Where the Watch stream stands among them.
+const WATCH: usize = 3;
+
+/// etcd's header of an answer.
+const HEADER: &[u8] = b"\x0a\x08\x08\x07\x10\x08\x18\x29\x20\x02";
+
+/// What a client asks on a Watch stream: a watch, its end, how far it is.
+const WATCH_ASKS: [&[u8]; 4] = [
+    METHODS[WATCH].1,
+    b"\x12\x00",
+    b"\x12\x02\x08\x01",
+    b"\x1a\x00",
+];
+
+/// What etcd says there, behind a header: creations, events, a fragment, an end,
+/// progress of one watch and of all.
+const WATCH_SAYS: [&[u8]; 8] = [
+    b"\x18\x01",
+    b"\x10\x01\x18\x01",
+    b"\x5a\x16\x12\x14\x0a\x12/registry/pods/a/b",
+    b"\x10\x01\x5a\x18\x08\x01\x12\x14\x0a\x12/registry/pods/a/c",
+    b"\x38\x01\x5a\x16\x12\x14\x0a\x12/registry/pods/a/b",
+    b"\x20\x01",
+    b"",
+    b"\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+];
+
 #[derive(Default)]
 pub struct Speech {
     /// What was said and has not come yet.
@@ -43,6 +70,7 @@ pub struct Speech {
 struct Call {
     id: StreamId,
     request: &'static [u8],
+    watches: bool,
     lanes: Both<Lane>,
 }
 
@@ -75,7 +103,8 @@ impl Speech {
 
     /// The client opens a call.
     pub fn open(&mut self, how: u8) {
-        let (path, request) = METHODS[usize::from(how & 0x0f) % METHODS.len()];
+        let method = usize::from(how & 0x0f) % METHODS.len();
+        let (path, request) = METHODS[method];
         let indexing = indexing(how);
         let value = format!("{how}");
         let fields = [
@@ -93,7 +122,13 @@ impl Speech {
         frame_encoder::headers(out, id, &block, false, most);
         let mut lanes: Both<Lane> = Both::default();
         lanes.client.has_head = true;
-        self.calls.push(Call { id, request, lanes });
+        let watches = method == WATCH;
+        self.calls.push(Call {
+            id,
+            request,
+            watches,
+            lanes,
+        });
     }
 
     /// A message begins: of `how & 7` sizes, whole or only its first bytes (bit
@@ -105,13 +140,16 @@ impl Speech {
         }
         self.head(side, n, how);
         let call = &mut self.calls[n];
-        let own: &[u8] = match side {
-            Side::Client => call.request,
-            Side::Server => b"\x0a\x08\x08\x07\x10\x08\x18\x29\x20\x02",
+        let (one, other) = (usize::from(how >> 3 & 3), usize::from(how & 1));
+        let own: Vec<u8> = match side {
+            Side::Client if call.watches => WATCH_ASKS[one].into(),
+            Side::Client => call.request.into(),
+            Side::Server if call.watches => [HEADER, WATCH_SAYS[one | other << 2]].concat(),
+            Side::Server => HEADER.into(),
         };
         // An unknown field makes it larger.
         let filler = [0, 0, 1, 300, 5000, 16_384, 30_000, 70_000][usize::from(how & 7)];
-        let mut message = own.to_vec();
+        let mut message = own;
         if filler > 0 {
             message.extend([0xfa, 0x7f]);
             let mut rest: u32 = filler;

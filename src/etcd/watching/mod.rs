@@ -25,6 +25,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::method::Method;
 use super::open_call::{Kind, OpenCall};
 use super::tracker::Tracker;
 use super::verdict::{FaultId, Hit};
@@ -111,7 +112,7 @@ impl Watching {
 impl Tracker {
     /// Begins to touch a Watch stream, or stops, as the rules are now.
     pub(super) fn consider_watching(&mut self, call: &mut OpenCall, doing: &mut Doing<'_>) {
-        if call.over {
+        if call.over || call.method != Method::Watch {
             return;
         }
         let wanted = self.bench.touches_watches(call, &self.peers, doing.now);
