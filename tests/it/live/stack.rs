@@ -108,7 +108,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    fn scheme(&self) -> &'static str {
+    /// What its URLs begin with.
+    pub fn scheme(&self) -> &'static str {
         match self.etcd.pki {
             Some(_) => "https",
             None => "http",

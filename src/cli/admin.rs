@@ -14,7 +14,7 @@ const HEADING: &str = "The proxy to ask";
 
 /// Which proxy is asked, and what is shown to it.
 #[derive(Debug, Args)]
-pub(super) struct AdminFlags {
+pub(in crate::cli) struct AdminFlags {
     /// Where the proxy's --admin answers [default: 127.0.0.1:12382]
     #[arg(long, value_name = "ADDR", env = "ETCDTAP_ADMIN", hide_env_values = true,
           help_heading = HEADING)]
@@ -42,36 +42,57 @@ pub(super) struct AdminFlags {
 }
 
 /// The admin API of one proxy.
-pub(super) struct Admin {
+pub(in crate::cli) struct Admin {
     client: Client,
     runtime: Runtime,
 }
 
 impl Admin {
     /// The one that the flags name.
-    pub(super) fn new(flags: &AdminFlags) -> Result<Admin, Failure> {
+    pub(in crate::cli) fn new(flags: &AdminFlags) -> Result<Admin, Failure> {
         let client = client(flags)?;
         let runtime = proxy::current_thread()?;
         Ok(Admin { client, runtime })
     }
 
     /// Asks once.
-    pub(super) fn ask(
+    pub(in crate::cli) fn ask(
         &self,
         method: Method,
         target: &str,
         body: Option<String>,
     ) -> Result<Value, Failure> {
+        let answer = self.block_on(self.asked(method, target, body));
+        answer.map_err(Failure::from)
+    }
+
+    /// Asks once; what is wrong is left as it is.
+    pub(in crate::cli) async fn asked(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<String>,
+    ) -> Result<Value, ClientError> {
         let asked = Asked {
             method,
             target,
             body,
         };
-        let answer = self.runtime.block_on(self.client.ask(asked));
-        answer.map_err(|error| match error {
+        self.client.ask(asked).await
+    }
+
+    /// Runs what asks several times, and waits in between.
+    pub(in crate::cli) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        match error {
             ClientError::Refused { status, sentence } if status < 500 => Failure::asked(sentence),
             error => Failure::failed(error.to_string()),
-        })
+        }
     }
 }
 

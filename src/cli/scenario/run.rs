@@ -1,0 +1,334 @@
+//! `etcdtap scenario run`.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
+
+use super::list::span;
+use super::report::{Outcome, rounded};
+use super::show::{Style, timeline};
+use super::source::{incident, scenario};
+use crate::cli::admin::{Admin, AdminFlags};
+use crate::cli::{Failure, io_reason, print};
+use crate::control::{ClientError, Method};
+use crate::scenario::Incident;
+
+const EXAMPLES: &str = "\
+Examples:
+  etcdtap scenario run leader-election
+  etcdtap scenario run too-many-requests --set for=20s --set share=1
+  etcdtap scenario run ./mine.yaml --json | jq .faults
+  etcdtap scenario run slow-disk --dry-run
+
+Its faults are added to the proxy all at once, and end by themselves when the
+incident is over, whatever becomes of this command. Ctrl-C ends it at once.
+Other faults of the proxy are left alone.
+
+Exit codes: 0 it happened; 1 nobody answers, or it ended before its time; 2
+wrong usage, a wrong scenario, faults of its names stand already.";
+
+/// How often the proxy is asked how its faults fare.
+const ASKED_EVERY: Duration = Duration::from_millis(250);
+
+/// How often in a row it may not answer.
+const SILENCES: u32 = 3;
+
+/// Let an incident happen in a running proxy
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct RunArgs {
+    /// A scenario's name, or the path of one; `-` is standard input
+    #[arg(value_name = "NAME|FILE")]
+    scenario: String,
+
+    /// Give a parameter a value
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    settings: Vec<String>,
+
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print what came of it as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    admin: AdminFlags,
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    let scenario = scenario(&args.scenario)?;
+    let incident = incident(&scenario, &args.settings)?;
+    if args.dry_run {
+        let shown = match args.json {
+            true => format!("{:#}\n", json!(incident.plan)),
+            false => timeline(&incident, &Style::of_output()),
+        };
+        print(&shown)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let admin = Admin::new(&args.admin)?;
+    let outcome = admin.block_on(happen(&admin, &incident))?;
+    match args.json {
+        true => print(&format!("{:#}\n", outcome.json(&incident)))?,
+        false => print(&outcome.table())?,
+    }
+    if outcome.cut_short {
+        return Err(Failure::failed(format!(
+            "{} was ended after {} of {}; its faults are removed",
+            incident.name,
+            span(rounded(outcome.stood)),
+            span(incident.length)
+        )));
+    }
+    if outcome.struck_nothing() {
+        eprintln!(
+            "etcdtap: {} struck nothing: nothing that it is about passed the proxy meanwhile",
+            incident.name
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Adds the faults, follows them to their end, and takes them away.
+async fn happen(admin: &Admin, incident: &Incident) -> Result<Outcome, Failure> {
+    let mut signals = Signals::watch()?;
+    let ids = add(admin, incident).await?;
+    let began = Instant::now();
+    let followed = tokio::select! {
+        followed = follow(admin, incident, &ids, began) => followed.map(|faults| (faults, false)),
+        () = signals.any() => match standing(admin, &ids).await {
+            Ok(faults) => Ok((faults, true)),
+            Err(error) => Err(error.into()),
+        },
+    };
+    // Whatever happened, nothing of it stays.
+    let stood = began.elapsed();
+    let removed = remove(admin, &ids).await;
+    let (faults, cut_short) = followed?;
+    removed?;
+    Ok(Outcome {
+        stood,
+        cut_short,
+        faults,
+    })
+}
+
+/// What ends the program before its time.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn watch() -> Result<Signals, Failure> {
+        let watch = |kind| {
+            signal(kind).map_err(|error| {
+                let reason = io_reason(&error);
+                Failure::failed(format!("signals cannot be listened for: {reason}"))
+            })
+        };
+        Ok(Signals {
+            interrupt: watch(SignalKind::interrupt())?,
+            terminate: watch(SignalKind::terminate())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Adds all faults at once; their numbers. They end with the incident, so that
+/// nothing stays of it though this program be killed.
+async fn add(admin: &Admin, incident: &Incident) -> Result<Vec<u64>, Failure> {
+    let target = format!("/v1/plans?for={}", span(incident.length));
+    let plan = json!(incident.plan).to_string();
+    let answer = admin.asked(Method::POST, &target, Some(plan)).await;
+    let answer = answer.map_err(|error| match error {
+        ClientError::Refused { status: 404, .. } => Failure::failed(
+            "this proxy is older than scenarios are; run one of the same version as this program",
+        ),
+        ClientError::Refused {
+            status: 409,
+            sentence,
+        } => Failure::asked(format!(
+            "{} cannot begin, and nothing was added: {sentence}",
+            incident.name
+        )),
+        error => error.into(),
+    })?;
+    let faults = answer["faults"].as_array().into_iter().flatten();
+    Ok(faults.filter_map(|fault| fault["id"].as_u64()).collect())
+}
+
+/// The faults of these numbers, as they stand now.
+async fn standing(admin: &Admin, ids: &[u64]) -> Result<Vec<Value>, ClientError> {
+    let mut listed = admin.asked(Method::GET, "/v1/faults", None).await?;
+    let faults = listed["faults"].as_array_mut().map(std::mem::take);
+    let ours = |fault: &Value| fault["id"].as_u64().is_some_and(|id| ids.contains(&id));
+    Ok(faults.into_iter().flatten().filter(ours).collect())
+}
+
+/// Takes the faults of these numbers away. One of the same name that somebody
+/// else put in the place of ours is left alone.
+async fn remove(admin: &Admin, ids: &[u64]) -> Result<(), Failure> {
+    for fault in standing(admin, ids).await? {
+        let name = fault["fault"]["name"].as_str().unwrap_or_default();
+        let target = format!("/v1/faults/{name}");
+        match admin.asked(Method::DELETE, &target, None).await {
+            Ok(_) | Err(ClientError::Refused { status: 404, .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Follows the faults until the incident is over; how they stood last.
+async fn follow(
+    admin: &Admin,
+    incident: &Incident,
+    ids: &[u64],
+    began: Instant,
+) -> Result<Vec<Value>, Failure> {
+    let mut progress = Progress::new(incident);
+    let mut last: Vec<Value> = Vec::new();
+    let mut silences = 0;
+    loop {
+        match standing(admin, ids).await {
+            Ok(faults) => {
+                silences = 0;
+                if faults.is_empty() {
+                    progress.end();
+                    return Err(Failure::failed(format!(
+                        "somebody removed the faults of {} after {}",
+                        incident.name,
+                        span(rounded(began.elapsed()))
+                    )));
+                }
+                last = faults;
+            }
+            Err(error) => {
+                silences += 1;
+                if silences >= SILENCES || matches!(error, ClientError::Refused { .. }) {
+                    progress.end();
+                    return Err(error.into());
+                }
+            }
+        }
+        let left = incident.length.saturating_sub(began.elapsed());
+        progress.show(&last, began.elapsed());
+        // Its end is the proxy's to say, whose clock began a little earlier.
+        if last.iter().all(|fault| fault["state"] == "over") && left.is_zero() {
+            progress.end();
+            return Ok(last);
+        }
+        sleep(ASKED_EVERY.min(left.max(Duration::from_millis(20)))).await;
+    }
+}
+
+/// What is said meanwhile, to standard error.
+struct Progress<'i> {
+    incident: &'i Incident,
+    /// Whether one line is written over and over.
+    terminal: bool,
+    shown: usize,
+    states: Vec<String>,
+}
+
+impl<'i> Progress<'i> {
+    fn new(incident: &'i Incident) -> Progress<'i> {
+        eprintln!(
+            "{} begins: {} faults, for {}",
+            incident.name,
+            incident.plan.faults.len(),
+            span(incident.length)
+        );
+        Progress {
+            incident,
+            terminal: io::stderr().is_terminal(),
+            shown: 0,
+            states: Vec::new(),
+        }
+    }
+
+    fn show(&mut self, faults: &[Value], passed: Duration) {
+        let name = |fault: &Value| {
+            fault["fault"]["name"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        if self.terminal {
+            let strikes: Vec<String> = faults
+                .iter()
+                .map(|fault| {
+                    let state = match fault["state"].as_str() {
+                        Some("active") => "",
+                        Some("waiting") => " (waits)",
+                        Some("paused") => " (paused)",
+                        _ => " (over)",
+                    };
+                    format!("{}{state} {}", name(fault), fault["hits"])
+                })
+                .collect();
+            let left = self.incident.length.saturating_sub(passed);
+            let left = span(Duration::from_secs(left.as_secs_f64().ceil() as u64));
+            let line = format!("{left} left: {}", strikes.join(", "));
+            self.write(&line);
+            return;
+        }
+        let states: Vec<String> = faults
+            .iter()
+            .map(|fault| match fault["state"].as_str() {
+                Some("active") => format!("{} strikes", name(fault)),
+                Some("over") => format!("{} is over", name(fault)),
+                Some(state) => format!("{} is {state}", name(fault)),
+                None => String::new(),
+            })
+            .collect();
+        for (at, state) in states.iter().enumerate() {
+            if self.states.get(at) != Some(state) {
+                eprintln!("{:>6}  {state}", span(rounded(passed)));
+            }
+        }
+        self.states = states;
+    }
+
+    /// Writes over the line before.
+    fn write(&mut self, line: &str) {
+        let width = terminal_width();
+        let line: String = line.chars().take(width.saturating_sub(1)).collect();
+        let length = line.chars().count();
+        let blank = " ".repeat(self.shown.saturating_sub(length));
+        let mut to = io::stderr().lock();
+        // Who does not see it does not miss it.
+        let _ = write!(to, "\r{line}{blank}");
+        let _ = to.flush();
+        self.shown = length;
+    }
+
+    fn end(&mut self) {
+        if self.terminal && self.shown > 0 {
+            eprintln!();
+            self.shown = 0;
+        }
+    }
+}
+
+/// How many letters a line has room for.
+fn terminal_width() -> usize {
+    match rustix::termios::tcgetwinsize(io::stderr()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => 80,
+    }
+}
