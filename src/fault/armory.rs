@@ -154,13 +154,13 @@ impl Armory {
             .standing(now)
             .filter(|rule| !rule.is_outlived(now) || !is_new(rule))
             .collect();
-        if rules.len() + faults.len() > MOST_FAULTS {
-            return Err(Refused::Full);
-        }
         let mut ids = Vec::with_capacity(faults.len());
         for fault in faults {
             if rules.iter().any(|rule| *rule.name == *fault.name) {
                 return Err(Refused::NameTaken(fault.name.shared()));
+            }
+            if rules.len() >= MOST_FAULTS {
+                return Err(Refused::Full);
             }
             let rule = self.rule(&mut next, fault, lives, seed, now);
             ids.push(rule.id);
