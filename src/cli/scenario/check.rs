@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::list::span;
+use super::list::{counted, span};
 use super::source::incident;
 use crate::cli::fault::plan_file::{shown, text};
 use crate::cli::{Failure, print};
@@ -62,10 +62,7 @@ fn verdict(path: &Path, settings: &[String]) -> Result<String, Failure> {
     Ok(format!(
         "{file}: {}, {} over {}, nothing wrong",
         scenario.name,
-        match incident.plan.faults.len() {
-            1 => "1 fault".to_owned(),
-            many => format!("{many} faults"),
-        },
+        counted(incident.plan.faults.len()),
         span(incident.length),
     ))
 }

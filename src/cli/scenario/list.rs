@@ -77,3 +77,11 @@ pub(super) fn described(scenario: &Scenario) -> Value {
 pub(super) fn span(time: std::time::Duration) -> String {
     Span(time).to_string()
 }
+
+/// `1 fault`, `3 faults`.
+pub(super) fn counted(faults: usize) -> String {
+    match faults {
+        1 => "1 fault".to_owned(),
+        many => format!("{many} faults"),
+    }
+}

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
-use super::list::span;
+use super::list::{counted, span};
 use super::report::{Outcome, rounded};
 use super::show::{Style, timeline};
 use super::source::{incident, scenario};
@@ -248,9 +248,9 @@ struct Progress<'i> {
 impl<'i> Progress<'i> {
     fn new(incident: &'i Incident) -> Progress<'i> {
         eprintln!(
-            "{} begins: {} faults, for {}",
+            "{} begins: {}, for {}",
             incident.name,
-            incident.plan.faults.len(),
+            counted(incident.plan.faults.len()),
             span(incident.length)
         );
         Progress {

@@ -383,3 +383,30 @@ fn said(error: &Error) -> String {
         other => other.to_string(),
     }
 }
+
+/// A member that is really killed: the cache goes on elsewhere, without a list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_harness_keeps_a_cache_through_a_members_death() {
+    let mut stack = super::stack::Setup::THREE_35.start().await;
+    let mut truth = Truth::at(&stack.etcd.urls()[1..]).await;
+    truth.fill("/registry/pods/lab/", 120, 10).await;
+    let cache = Cache::ready(&stack, "/registry/pods/").await;
+    assert!(matches!(cache.history()[0], Seen::Listed { pages: 3, .. }));
+    cache.wait_until_true(&mut truth, "/registry/pods/").await;
+    stack.etcd.kill(0).await;
+    let elsewhere = |seen: &Seen| matches!(seen, Seen::Watching { member, .. } if *member != 0);
+    cache.wait_for("a watch on another member", elsewhere).await;
+    let at = until("the others have a leader", async || {
+        let put = truth
+            .client()
+            .put("/registry/pods/lab/new", "1", None)
+            .await;
+        put.ok().map(|put| put.header().unwrap().revision())
+    })
+    .await;
+    cache.wait_until_true(&mut truth, "/registry/pods/").await;
+    assert_eq!(cache.lists(), 1);
+    assert_eq!(cache.events().last(), Some(&at));
+    assert!(cache.revision() >= at);
+    assert_eq!(cache.objects().len(), 121);
+}
