@@ -24,10 +24,17 @@ macro_rules! shipped {
 }
 
 shipped![
+    "leader-election",
     "slow-disk",
+    "defrag-stall",
     "no-space",
-    "too-many-requests",
+    "compacted-watch",
+    "watch-stall",
+    "watch-lost-events",
+    "progress-starved",
+    "bookmark-from-the-future",
     "lost-reply",
+    "too-many-requests",
     "big-list-slow",
     "token-expiry",
 ];

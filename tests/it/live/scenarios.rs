@@ -10,4 +10,6 @@ mod command;
 mod disk;
 mod lists;
 mod lost_reply;
+mod stalls;
 mod tokens;
+mod watches;
