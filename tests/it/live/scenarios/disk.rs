@@ -13,9 +13,9 @@ use crate::live::proxy::Arguments;
 use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
-    a_slow_disk_makes_writes_late_and_some_outlive_etcds_patience: THREE_35, THREE_MTLS_34;
-    without_space_all_but_growing_goes_on: THREE_35, THREE_MTLS_34;
-    too_many_requests_come_in_waves: THREE_35;
+    a_slow_disk_makes_writes_late_and_some_outlive_etcds_patience: CACHED_35, CACHED_MTLS_34;
+    without_space_all_but_growing_goes_on: CACHED_35, CACHED_MTLS_34;
+    too_many_requests_come_in_waves: CACHED_35;
 }
 
 async fn a_slow_disk_makes_writes_late_and_some_outlive_etcds_patience(mut stack: Stack) {

@@ -9,7 +9,7 @@ use crate::live::faults::objects::Truth;
 use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
-    lists_crawl_while_watches_keep_up: THREE_35, THREE_MTLS_34;
+    lists_crawl_while_watches_keep_up: CACHED_35, CACHED_MTLS_34;
 }
 
 async fn lists_crawl_while_watches_keep_up(mut stack: Stack) {

@@ -9,7 +9,7 @@ use crate::live::faults::objects::{Truth, create, write};
 use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
-    who_reads_before_writing_again_finds_its_own_write: THREE_35, THREE_MTLS_34;
+    who_reads_before_writing_again_finds_its_own_write: CACHED_35, CACHED_MTLS_34;
 }
 
 async fn who_reads_before_writing_again_finds_its_own_write(mut stack: Stack) {

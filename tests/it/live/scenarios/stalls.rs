@@ -12,8 +12,8 @@ use crate::live::patience::{soon, until};
 use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
-    without_a_leader_nothing_is_committed_and_watches_end: THREE_35, THREE_MTLS_34;
-    a_member_that_is_defragmented_stands_still_and_catches_up: THREE_35;
+    without_a_leader_nothing_is_committed_and_watches_end: CACHED_35, CACHED_MTLS_34;
+    a_member_that_is_defragmented_stands_still_and_catches_up: CACHED_35;
 }
 
 async fn without_a_leader_nothing_is_committed_and_watches_end(mut stack: Stack) {
@@ -53,7 +53,7 @@ async fn without_a_leader_nothing_is_committed_and_watches_end(mut stack: Stack)
     assert!(answer.succeeded());
     writer.stop().await;
     cache.wait_until_true(&mut truth, PODS).await;
-    assert_eq!(cache.lists(), 1, "{:?}", cache.history());
+    assert_eq!(cache.lists(), 1, "{:?}", cache.outline());
     assert!(cache.watches().len() >= 2);
 }
 

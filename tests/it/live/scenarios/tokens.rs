@@ -10,7 +10,7 @@ use crate::live::faults::objects::Truth;
 use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
-    who_authenticates_anew_goes_on: THREE_35;
+    who_authenticates_anew_goes_on: CACHED_35;
 }
 
 async fn who_authenticates_anew_goes_on(mut stack: Stack) {

@@ -8,11 +8,11 @@ use crate::live::faults::objects::Truth;
 use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
-    a_compacted_watch_lists_anew_and_loses_nothing: THREE_35, THREE_MTLS_34;
-    a_stalled_watch_is_silent_and_then_tells_everything_in_order: THREE_35, THREE_MTLS_34;
-    of_lost_events_nobody_learns: THREE_35, THREE_MTLS_34;
-    without_progress_a_cache_does_not_know_that_it_is_up_to_date: THREE_35;
-    who_believes_a_bookmark_from_the_future_misses_what_comes_before: THREE_35;
+    a_compacted_watch_lists_anew_and_loses_nothing: CACHED_35, CACHED_MTLS_34;
+    a_stalled_watch_is_silent_and_then_tells_everything_in_order: CACHED_35, CACHED_MTLS_34;
+    of_lost_events_nobody_learns: CACHED_35, CACHED_MTLS_34;
+    without_progress_a_cache_does_not_know_that_it_is_up_to_date: CACHED_35;
+    who_believes_a_bookmark_from_the_future_misses_what_comes_before: CACHED_35;
 }
 
 async fn a_compacted_watch_lists_anew_and_loses_nothing(mut stack: Stack) {
@@ -30,7 +30,7 @@ async fn a_compacted_watch_lists_anew_and_loses_nothing(mut stack: Stack) {
     writer.stop().await;
     cache.wait_until_true(&mut truth, PODS).await;
     let compacted = cache.count(|seen| matches!(seen, Seen::Compacted { .. }));
-    assert!(compacted >= 2, "{:?}", cache.history());
+    assert!(compacted >= 2, "{:?}", cache.outline());
     assert_eq!(cache.lists(), compacted + 1);
     assert_eq!((other.lists(), other.watches().len()), (1, 1));
 }
