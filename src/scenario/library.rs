@@ -34,8 +34,13 @@ shipped![
     "progress-starved",
     "bookmark-from-the-future",
     "lost-reply",
+    "half-open",
+    "dead-member",
+    "flapping-member",
     "too-many-requests",
     "big-list-slow",
+    "keepalive-goaway",
+    "lease-storm",
     "token-expiry",
 ];
 

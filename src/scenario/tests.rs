@@ -301,10 +301,11 @@ fn the_page_names_what_ships() {
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
         .map(|(name, _)| name)
-        .filter(|name| Shipped::named(name).is_ok())
+        .take(LIBRARY.len())
         .collect();
     let ships: Vec<&str> = LIBRARY.iter().map(|shipped| shipped.name).collect();
     assert_eq!(named, ships);
+    assert!(PAGE.contains("Eighteen ship") && ships.len() == 18);
 }
 
 mod whatever {

@@ -8,8 +8,10 @@ mod stage;
 // The tests.
 mod command;
 mod disk;
+mod leases;
 mod lists;
 mod lost_reply;
+mod members;
 mod stalls;
 mod tokens;
 mod watches;
