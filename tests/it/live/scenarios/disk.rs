@@ -24,7 +24,7 @@ async fn a_slow_disk_makes_writes_late_and_some_outlive_etcds_patience(mut stack
     let cache = Cache::ready(&stack, PODS).await;
     let mut client = stack.client().await;
     let incident = desk
-        .begin("slow-disk --set for=5s --set fsync=50ms --set worst=300ms --set timeouts=0.3")
+        .begin("slow-disk --set for=1m --set fsync=50ms --set worst=300ms --set timeouts=0.3")
         .await;
     let (mut done, mut unknown) = (0, 0);
     for n in 0..12 {
@@ -50,7 +50,7 @@ async fn a_slow_disk_makes_writes_late_and_some_outlive_etcds_patience(mut stack
     // A read that is current waits as well, and is right.
     let (read, _) = timed(client.get(format!("{PODS}lab/p00"), None)).await;
     assert_eq!(read.unwrap().kvs().len(), 1);
-    let outcome = incident.over().await;
+    let outcome = incident.end().await;
     assert_eq!(outcome.hits("slow-disk-timeouts"), unknown);
     assert_eq!(outcome.hits("slow-disk-writes"), 12);
     assert!(outcome.hits("slow-disk-reads") >= 1);
@@ -68,9 +68,9 @@ async fn without_space_all_but_growing_goes_on(mut stack: Stack) {
     let lease = truth.client().lease_grant(600, None).await.unwrap().id();
     let arguments = Arguments::new()
         .flag("--scenario", "no-space")
-        .flag("--set", "for=6s");
+        .flag("--set", "for=8s");
     put(&mut stack, arguments).await;
-    let begins = |line: &str| line.contains("no-space begins: 2 faults, for 6s");
+    let begins = |line: &str| line.contains("no-space begins: 2 faults, for 8s");
     stack.proxy.errors.wait_for(begins).await;
 
     let cache = Cache::ready(&stack, PODS).await;
@@ -108,7 +108,7 @@ async fn without_space_all_but_growing_goes_on(mut stack: Stack) {
         .await;
 
     // And when there is room again, writes are taken without more ado.
-    let over = |line: &str| line.contains("no-space is over after 6s");
+    let over = |line: &str| line.contains("no-space is over after 8s");
     stack.proxy.errors.wait_for(over).await;
     until("a write is taken", async || {
         let created = client.txn(create(&format!("{PODS}lab/new"), "1")).await;
@@ -125,7 +125,7 @@ async fn too_many_requests_come_in_waves(mut stack: Stack) {
     let mut truth = Truth::of(&stack).await;
     let cache = Cache::ready(&stack, PODS).await;
     let incident = desk
-        .begin("too-many-requests --set for=4s --set burst=1s --set every=2s --set share=1")
+        .begin("too-many-requests --set for=1m --set burst=1s --set every=2s --set share=1")
         .await;
     let mut client = stack.client().await;
     let (mut waves, mut taken, mut number) = (0, true, 0);
@@ -149,7 +149,7 @@ async fn too_many_requests_come_in_waves(mut stack: Stack) {
         client.get("/elsewhere", None).await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let outcome = incident.over().await;
+    let outcome = incident.end().await;
     assert!(outcome.hits("too-many-requests") >= 2);
     until("a write is taken", async || {
         let created = client.txn(create(&format!("{PODS}lab/last"), "1")).await;

@@ -64,12 +64,12 @@ async fn leases_that_nobody_can_renew_expire_together(mut stack: Stack) {
         "they are renewed"
     );
 
-    let incident = desk.begin("lease-storm --set for=6s").await;
+    let incident = desk.begin("lease-storm --set for=1m").await;
     until("all keys are gone", async || {
         truth_of(&mut truth, PODS).await.is_empty().then_some(())
     })
     .await;
-    let outcome = incident.over().await;
+    let outcome = incident.end().await;
     assert!(outcome.hits("lease-storm-keepalives") >= 1);
     // Their holders learn of it, and the cache saw each delete.
     for holder in holders {

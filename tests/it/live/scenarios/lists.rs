@@ -18,7 +18,7 @@ async fn lists_crawl_while_watches_keep_up(mut stack: Stack) {
     truth.fill(&format!("{PODS}lab/"), 120, 4000).await;
     let first = Cache::ready(&stack, PODS).await;
     let incident = desk
-        .begin("big-list-slow --set for=9s --set speed=128KiB")
+        .begin("big-list-slow --set for=1m --set speed=128KiB")
         .await;
     // Somebody who starts now lists for long: three pages, half a megabyte.
     let (second, took) = timed(async {
@@ -43,6 +43,6 @@ async fn lists_crawl_while_watches_keep_up(mut stack: Stack) {
     assert_eq!(pages, 3);
     second.wait_until_true(&mut truth, PODS).await;
     assert_eq!((first.lists(), first.watches().len()), (1, 1));
-    let outcome = incident.over().await;
+    let outcome = incident.end().await;
     assert!(outcome.hits("big-list-slow") >= 1);
 }

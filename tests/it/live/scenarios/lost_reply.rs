@@ -19,7 +19,7 @@ async fn who_reads_before_writing_again_finds_its_own_write(mut stack: Stack) {
     let mut client = stack.client().await;
     let (pod, secret) = (format!("{PODS}lab/a"), "/registry/secrets/lab/a");
     let incident = desk
-        .begin("lost-reply --set for=4s --set share=1 --set resource=pods")
+        .begin("lost-reply --set for=1m --set share=1 --set resource=pods")
         .await;
     let (code, text) = refused(client.txn(create(&pod, "1")).await);
     assert_eq!(code, Code::Unavailable);
@@ -39,7 +39,7 @@ async fn who_reads_before_writing_again_finds_its_own_write(mut stack: Stack) {
 
     // Other resources are not meant.
     assert!(client.txn(create(secret, "1")).await.unwrap().succeeded());
-    let outcome = incident.over().await;
+    let outcome = incident.end().await;
     assert_eq!(outcome.hits("lost-reply"), 2);
     let kept = truth.key(&pod).await.unwrap();
     let again = client.txn(write(&pod, kept.mod_revision, "3")).await;

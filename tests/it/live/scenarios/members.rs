@@ -46,16 +46,14 @@ async fn a_half_open_connection_is_found_by_its_pings(mut stack: Stack) {
     let cache = Cache::ready(&stack, PODS).await;
     let listener = stack.proxy.address();
     let incident = desk
-        .begin(&format!(
-            "half-open --set for=10s --set listener={listener}"
-        ))
+        .begin(&format!("half-open --set for=1m --set listener={listener}"))
         .await;
     let writer = Writer::of(&stack).await;
     cache.wait_for("a watch on another member", elsewhere).await;
     writer.stop().await;
     cache.wait_until_true(&mut truth, PODS).await;
     resumed_without_lists(&cache);
-    let outcome = incident.over().await;
+    let outcome = incident.end().await;
     assert!(outcome.hits("half-open") >= 1);
 }
 
@@ -67,7 +65,7 @@ async fn from_a_dead_member_watches_go_on_to_another(mut stack: Stack) {
     let listener = stack.proxy.address();
     let incident = desk
         .begin(&format!(
-            "dead-member --set for=4s --set listener={listener}"
+            "dead-member --set for=1m --set listener={listener}"
         ))
         .await;
     cache.wait_for("a watch on another member", elsewhere).await;
@@ -80,7 +78,7 @@ async fn from_a_dead_member_watches_go_on_to_another(mut stack: Stack) {
         .map(|pki| etcd_client::ConnectOptions::new().with_tls(pki.client_options()));
     let mut alone = etcd_client::Client::connect(urls, options).await.unwrap();
     assert!(alone.get("/a", None).await.is_err());
-    let outcome = incident.over().await;
+    let outcome = incident.end().await;
     assert!(outcome.hits("dead-member-resets") >= 1);
     assert!(outcome.hits("dead-member-refuses") >= 1);
     until("the member is back", async || {
@@ -100,7 +98,7 @@ async fn a_flapping_member_costs_no_lists(mut stack: Stack) {
     let listener = stack.proxy.address();
     let incident = desk
         .begin(&format!(
-            "flapping-member --set for=6s --set down=1s --set every=2s --set listener={listener}"
+            "flapping-member --set for=1m --set down=1s --set every=2s --set listener={listener}"
         ))
         .await;
     // Somebody who knows this member only comes and goes with it.
@@ -114,7 +112,7 @@ async fn a_flapping_member_costs_no_lists(mut stack: Stack) {
         (flaps >= 2 && up).then_some(())
     })
     .await;
-    incident.over().await;
+    incident.end().await;
     writer.stop().await;
     cache.wait_until_true(&mut truth, PODS).await;
     assert!(cache.count(elsewhere) >= 1);
@@ -127,12 +125,15 @@ async fn who_is_sent_away_for_its_pings_comes_back_and_misses_nothing(mut stack:
     let cache = Cache::ready(&stack, PODS).await;
     let writer = Writer::of(&stack).await;
     let incident = desk
-        .begin("keepalive-goaway --set for=5s --set every=2s")
+        .begin("keepalive-goaway --set for=1m --set every=2s")
         .await;
-    let outcome = incident.over().await;
+    until("it was sent away twice and came back", async || {
+        let broke = cache.count(|seen| matches!(seen, Seen::Broke(_)));
+        (broke >= 2 && cache.watches().len() >= 3).then_some(())
+    })
+    .await;
+    let outcome = incident.end().await;
     assert!(outcome.hits("keepalive-goaway") >= 2);
-    let broke = cache.count(|seen| matches!(seen, Seen::Broke(_)));
-    assert!(broke >= 2, "{:?}", cache.outline());
     writer.stop().await;
     cache.wait_until_true(&mut truth, PODS).await;
     resumed_without_lists(&cache);

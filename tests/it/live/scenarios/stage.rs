@@ -4,6 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::Child;
 use tokio::task::JoinHandle;
@@ -106,6 +107,18 @@ impl Incident {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
+    }
+
+    /// Ends it before its time, as Ctrl-C does; what came of it.
+    pub async fn end(self) -> Outcome {
+        let pid = Pid::from_raw(self.pid() as i32).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        let exit = self.exit().await;
+        assert_eq!(exit.code, Some(1), "{}", exit.stderr);
+        assert!(exit.stderr.contains("was ended after"), "{}", exit.stderr);
+        let outcome = Outcome(serde_json::from_str(&exit.stdout).unwrap());
+        assert_eq!(outcome.0["cut_short"], true);
+        outcome
     }
 
     /// Waits until it is over, as it has to be; what came of it.

@@ -36,7 +36,7 @@ async fn who_authenticates_anew_goes_on(mut stack: Stack) {
     };
     let before = authentications();
     let incident = desk
-        .begin("token-expiry --set for=4s --set every=2 --set calls=4")
+        .begin("token-expiry --set for=1m --set every=2 --set calls=4")
         .await;
     // Every second call is refused; nobody above the client sees it.
     for n in 0..4 {
@@ -54,7 +54,7 @@ async fn who_authenticates_anew_goes_on(mut stack: Stack) {
     let (code, text) = refused(heedless.get("/a", None).await);
     assert_eq!(code, Code::Unauthenticated);
     assert_eq!(text, "etcdserver: invalid auth token");
-    let outcome = incident.over().await;
+    let outcome = incident.end().await;
     assert_eq!(outcome.hits("token-expiry"), 4);
     heedless.get("/a", None).await.unwrap();
     heedful.get("/a", None).await.unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::stage::{PODS, Writer, with_admin};
 use crate::live::cache::{Cache, Seen, truth_of};
 use crate::live::faults::objects::Truth;
+use crate::live::patience::until;
 use crate::live::stack::{Stack, on_setups};
 
 on_setups! {
@@ -23,9 +24,13 @@ async fn a_compacted_watch_lists_anew_and_loses_nothing(mut stack: Stack) {
     let other = Cache::ready(&stack, "/registry/secrets/").await;
     let writer = Writer::of(&stack).await;
     let incident = desk
-        .begin("compacted-watch --set resource=pods --set every=3s --set for=5s")
+        .begin("compacted-watch --set resource=pods --set every=3s --set for=1m")
         .await;
-    let outcome = incident.over().await;
+    until("it was compacted away twice", async || {
+        (cache.lists() >= 3).then_some(())
+    })
+    .await;
+    let outcome = incident.end().await;
     assert!(outcome.hits("compacted-watch") >= 2);
     writer.stop().await;
     cache.wait_until_true(&mut truth, PODS).await;
@@ -39,13 +44,13 @@ async fn a_stalled_watch_is_silent_and_then_tells_everything_in_order(mut stack:
     let desk = with_admin(&mut stack).await;
     let mut truth = Truth::of(&stack).await;
     let cache = Cache::ready(&stack, PODS).await;
-    let incident = desk.begin("watch-stall --set for=4s").await;
+    let incident = desk.begin("watch-stall --set for=1m").await;
     let first = truth.put(&format!("{PODS}lab/a"), "1").await;
     let writer = Writer::of(&stack).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(cache.events(), Vec::<i64>::new());
     assert!(cache.revision() < first, "nor does it believe to know");
-    incident.over().await;
+    incident.end().await;
     let count = writer.stop().await;
     cache.wait_until_true(&mut truth, PODS).await;
     let events = cache.events();
@@ -63,11 +68,16 @@ async fn of_lost_events_nobody_learns(mut stack: Stack) {
     truth.put(&kept, "1").await;
     let cache = Cache::ready(&stack, PODS).await;
     let incident = desk
-        .begin("watch-lost-events --set for=4s --set share=1")
+        .begin("watch-lost-events --set for=1m --set share=1")
         .await;
     truth.put(&kept, "2").await;
     truth.put(&format!("{PODS}lab/new"), "1").await;
-    let outcome = incident.over().await;
+    until("both are lost", async || {
+        let faults = desk.faults().await;
+        (faults[0]["hits"] == 2).then_some(())
+    })
+    .await;
+    let outcome = incident.end().await;
     assert_eq!(outcome.hits("watch-lost-events"), 2);
 
     // Everything goes on, and the cache is wrong without a sign of it.
@@ -96,7 +106,7 @@ async fn without_progress_a_cache_does_not_know_that_it_is_up_to_date(mut stack:
     let cache = Cache::ready(&stack, PODS).await;
     let progress = |seen: &Seen| matches!(seen, Seen::Progress { .. });
     cache.wait_for("progress", progress).await;
-    let incident = desk.begin("progress-starved --set for=4s").await;
+    let incident = desk.begin("progress-starved --set for=1m").await;
     let before = cache.count(progress);
     // Events come, but of what is written elsewhere it hears nothing.
     let at = truth.put(&format!("{PODS}lab/a"), "1").await;
@@ -107,7 +117,7 @@ async fn without_progress_a_cache_does_not_know_that_it_is_up_to_date(mut stack:
     assert!(cache.revision() < elsewhere);
     // One may have been under way.
     assert!(cache.count(progress) <= before + 1);
-    let outcome = incident.over().await;
+    let outcome = incident.end().await;
     assert!(outcome.hits("progress-starved") >= 1);
     let caught_up =
         |seen: &Seen| matches!(seen, Seen::Progress { revision } if *revision >= elsewhere);
