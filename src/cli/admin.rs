@@ -55,6 +55,11 @@ impl Admin {
         Ok(Admin { client, runtime })
     }
 
+    /// Who asks.
+    pub(in crate::cli) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Asks once.
     pub(in crate::cli) fn ask(
         &self,

@@ -26,7 +26,7 @@ use crate::kube::key::KeySpace;
 use crate::net::{Alarm, Proxy, ProxyConfig, Route, Served, Shutdown, signals};
 use crate::relay::{DEFAULT_HELD_IN_ALL, HoldBudget};
 use crate::scenario::Incident;
-use crate::score::Measurement;
+use crate::score::{self, Measurement, Order};
 use crate::trace::{Filter, Finished, Handle, Options};
 
 /// How long tasks that outlived the proxy may take to notice.
@@ -73,11 +73,14 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
         (proxy, admin, hang_up)
     };
     // Only now is it known what a port 0 has become.
-    let probe = measured::probe(&measurement, args.faults.admin.is_some());
+    let probe = measured::probe(
+        &measurement,
+        args.faults.admin.is_some() || incident.is_some(),
+    );
     let log = call_log::start(options, place, proxy.listening(), probe)?;
     measurement.attach(log.sender());
     if let Some(incident) = &incident {
-        begin(incident, &armory)?;
+        begin(incident, &armory, &measurement)?;
     }
     if to_people {
         invite(&proxy, scheme);
@@ -259,8 +262,13 @@ fn armory(args: &ProxyArgs) -> Result<Arc<Armory>, Failure> {
     Ok(armory)
 }
 
-/// Lets an incident begin.
-fn begin(incident: &Incident, armory: &Armory) -> Result<(), Failure> {
+/// Lets an incident begin, and has it measured until the end.
+fn begin(incident: &Incident, armory: &Armory, measurement: &Measurement) -> Result<(), Failure> {
+    let options = score::Options {
+        name: Some((&*incident.name).into()),
+        ..score::Options::default()
+    };
+    measurement.order(Order::Begin(options), drop);
     let lives = Some(incident.length);
     armory
         .add_plan(incident.plan.clone(), lives, Instant::now())

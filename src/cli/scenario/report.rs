@@ -5,7 +5,9 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::list::span;
+use crate::cli::Failure;
 use crate::scenario::Incident;
+use crate::score::Scorecard;
 
 /// How a run went.
 #[derive(Debug, Clone)]
@@ -16,6 +18,8 @@ pub(super) struct Outcome {
     pub cut_short: bool,
     /// What the admin API said of each fault at the end.
     pub faults: Vec<Value>,
+    /// How the clients took it.
+    pub card: Scorecard,
 }
 
 impl Outcome {
@@ -24,19 +28,29 @@ impl Outcome {
         self.faults.iter().all(|fault| fault["hits"] == 0)
     }
 
-    /// For programs.
-    pub fn json(&self, incident: &Incident) -> Value {
+    /// For programs; `card` is the scorecard's JSON, with what became of the
+    /// expectations.
+    pub fn json(&self, incident: &Incident, card: &str) -> Result<Value, Failure> {
+        let mut card: Value = serde_json::from_str(card).map_err(|error| {
+            Failure::failed(format!("the scorecard cannot be written as JSON: {error}"))
+        })?;
+        let expectations = card["expectations"].take();
+        if let Some(card) = card.as_object_mut() {
+            card.remove("expectations");
+        }
         let settings = (incident.settings.iter())
             .map(|(name, value)| (name.to_string(), json!(value)))
             .collect::<serde_json::Map<_, _>>();
-        json!({
+        Ok(json!({
             "scenario": *incident.name,
             "settings": settings,
             "length": span(incident.length),
             "stood": span(rounded(self.stood)),
             "cut_short": self.cut_short,
             "faults": self.faults,
-        })
+            "scorecard": card,
+            "expectations": expectations,
+        }))
     }
 
     /// For people.

@@ -14,6 +14,7 @@ use super::report::{Outcome, rounded};
 use super::show::{Style, timeline};
 use super::source::{incident, scenario};
 use crate::cli::admin::{Admin, AdminFlags};
+use crate::cli::scorecard::{expectations, told};
 use crate::cli::{Failure, io_reason, print};
 use crate::control::{ClientError, Method};
 use crate::scenario::Incident;
@@ -22,15 +23,23 @@ const EXAMPLES: &str = "\
 Examples:
   etcdtap scenario run leader-election
   etcdtap scenario run too-many-requests --set for=20s --set share=1
-  etcdtap scenario run ./mine.yaml --json | jq .faults
+  etcdtap scenario run ./mine.yaml --json | jq .scorecard.total
+  etcdtap scenario run half-open --set listener=:12392 --expect 'recovery < 15s' \\
+    --expect 'relists == 0'
   etcdtap scenario run slow-disk --dry-run
 
 Its faults are added to the proxy all at once, and end by themselves when the
 incident is over, whatever becomes of this command. Ctrl-C ends it at once.
-Other faults of the proxy are left alone.
+Other faults of the proxy are left alone. Then it waits until all is as before,
+and ends with the scorecard: how the clients took it. `etcdtap scorecard --help`
+has what can be expected, docs/scorecard.md what each figure is.
 
-Exit codes: 0 it happened; 1 nobody answers, or it ended before its time; 2
-wrong usage, a wrong scenario, faults of its names stand already.";
+Exit codes: 0 it happened, and all expectations are met; 1 one is not, nobody
+answers, or it ended before its time; 2 wrong usage, a wrong scenario, faults of
+its names stand already.";
+
+/// How the measurements of scenarios are called, before their names.
+const MEASUREMENT: &str = "scenario ";
 
 /// How often the proxy is asked how its faults fare.
 const ASKED_EVERY: Duration = Duration::from_millis(250);
@@ -58,6 +67,10 @@ pub(super) struct RunArgs {
     #[arg(long)]
     json: bool,
 
+    /// What the scorecard has to say, such as 'recovery < 10s'; may be given several times
+    #[arg(long, value_name = "EXPR")]
+    expect: Vec<String>,
+
     #[command(flatten)]
     admin: AdminFlags,
 }
@@ -73,11 +86,13 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         print(&shown)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let expectations = expectations(&args.expect)?;
     let admin = Admin::new(&args.admin)?;
     let outcome = admin.block_on(happen(&admin, &incident))?;
+    let (card, met) = told(&outcome.card, &expectations, args.json);
     match args.json {
-        true => print(&format!("{:#}\n", outcome.json(&incident)))?,
-        false => print(&outcome.table())?,
+        true => print(&format!("{:#}\n", outcome.json(&incident, &card)?))?,
+        false => print(&format!("{}\n{card}", outcome.table()))?,
     }
     if outcome.cut_short {
         return Err(Failure::failed(format!(
@@ -93,12 +108,107 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             incident.name
         );
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(met)
 }
 
-/// Adds the faults, follows them to their end, and takes them away.
+/// Measures, adds the faults, follows them to their end, takes them away, and
+/// waits until all is as before.
 async fn happen(admin: &Admin, incident: &Incident) -> Result<Outcome, Failure> {
     let mut signals = Signals::watch()?;
+    measure(admin, incident).await?;
+    let happened = struck(admin, incident, &mut signals).await;
+    if let Ok((_, _, false)) = &happened {
+        tokio::select! {
+            () = settled(admin, incident) => {}
+            () = signals.any() => {}
+        }
+    }
+    // Whatever happened, nothing is measured any more.
+    let card = admin.client().end_measurement().await;
+    let (faults, stood, cut_short) = happened?;
+    let mut card = card?;
+    card.name = Some((&*incident.name).into());
+    Ok(Outcome {
+        stood,
+        cut_short,
+        faults,
+        card,
+    })
+}
+
+/// Begins to measure. A measurement that an earlier run left behind, because it
+/// was killed, is ended; one that is somebody else's, or of a scenario that is
+/// under way, is not.
+async fn measure(admin: &Admin, incident: &Incident) -> Result<(), Failure> {
+    let name = measurement(incident);
+    let refused = match admin.client().begin_measurement(&name).await {
+        Ok(()) => return Ok(()),
+        Err(ClientError::Refused { status: 404, .. }) => return Err(too_old()),
+        Err(error) => error,
+    };
+    let ClientError::Refused { status: 409, .. } = &refused else {
+        return Err(refused.into());
+    };
+    let running = admin.client().measurement().await?;
+    let Some(theirs) = running.name.as_deref().and_then(faults_of) else {
+        return Err(refused.into());
+    };
+    let listed = admin.asked(Method::GET, "/v1/faults", None).await?;
+    let mut faults = listed["faults"].as_array().into_iter().flatten();
+    if faults.any(|fault| {
+        let name = fault["fault"]["name"].as_str().unwrap_or_default();
+        fault["state"] != "over" && theirs.split(' ').any(|one| one == name)
+    }) {
+        return Err(Failure::asked(
+            "another scenario is under way in this proxy; wait for its end, or end it with Ctrl-C",
+        ));
+    }
+    admin.client().end_measurement().await?;
+    Ok(admin.client().begin_measurement(&name).await?)
+}
+
+/// What a scenario's measurement is called: it names the faults, so that one that
+/// was left behind can be told from one that is under way.
+fn measurement(incident: &Incident) -> String {
+    let names: Vec<&str> = incident.plan.faults.iter().map(|one| &*one.name).collect();
+    format!("{MEASUREMENT}{}: {}", incident.name, names.join(" "))
+}
+
+/// The names of the faults, if this is a scenario's measurement.
+fn faults_of(measurement: &str) -> Option<&str> {
+    let (_, faults) = measurement.strip_prefix(MEASUREMENT)?.split_once(": ")?;
+    Some(faults)
+}
+
+fn too_old() -> Failure {
+    Failure::failed(
+        "this proxy is older than scenarios are; run one of the same version as this program",
+    )
+}
+
+/// Waits until the clients are as they were before, or for as long as that may
+/// take.
+async fn settled(admin: &Admin, incident: &Incident) {
+    let over = Instant::now();
+    while over.elapsed() < incident.settle {
+        match admin.client().measurement().await {
+            // Of a failure that was not seen nobody recovers.
+            Ok(card) if card.failure.is_none() || card.total.recovery_us.is_some() => return,
+            Ok(_) => {}
+            // The end says what is wrong.
+            Err(_) => return,
+        }
+        sleep(ASKED_EVERY).await;
+    }
+}
+
+/// Adds the faults, follows them to their end, and takes them away: how they
+/// stood last, for how long, and whether it was cut short.
+async fn struck(
+    admin: &Admin,
+    incident: &Incident,
+    signals: &mut Signals,
+) -> Result<(Vec<Value>, Duration, bool), Failure> {
     let ids = add(admin, incident).await?;
     let began = Instant::now();
     let followed = tokio::select! {
@@ -113,11 +223,7 @@ async fn happen(admin: &Admin, incident: &Incident) -> Result<Outcome, Failure> 
     let removed = remove(admin, &ids).await;
     let (faults, cut_short) = followed?;
     removed?;
-    Ok(Outcome {
-        stood,
-        cut_short,
-        faults,
-    })
+    Ok((faults, stood, cut_short))
 }
 
 /// What ends the program before its time.
@@ -155,9 +261,7 @@ async fn add(admin: &Admin, incident: &Incident) -> Result<Vec<u64>, Failure> {
     let plan = json!(incident.plan).to_string();
     let answer = admin.asked(Method::POST, &target, Some(plan)).await;
     let answer = answer.map_err(|error| match error {
-        ClientError::Refused { status: 404, .. } => Failure::failed(
-            "this proxy is older than scenarios are; run one of the same version as this program",
-        ),
+        ClientError::Refused { status: 404, .. } => too_old(),
         ClientError::Refused {
             status: 409,
             sentence,

@@ -3,7 +3,9 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::stage::with_admin;
+use super::stage::{PODS, with_admin};
+use crate::live::cache::Cache;
+use crate::live::faults::objects::Truth;
 use crate::live::patience::until;
 use crate::live::ports;
 use crate::live::proxy::{Arguments, program, run};
@@ -13,6 +15,9 @@ on_setups! {
     it_leaves_nothing_behind_and_other_faults_alone: PLAIN_35;
     nothing_is_added_where_a_name_is_taken: PLAIN_35;
     whoever_clears_the_faults_ends_it: PLAIN_35;
+    expectations_decide_how_it_ends: CACHED_35;
+    one_is_under_way_at_a_time: PLAIN_35;
+    another_measurement_is_left_alone: PLAIN_35;
 }
 
 fn names(faults: &[serde_json::Value]) -> Vec<String> {
@@ -66,6 +71,60 @@ async fn it_leaves_nothing_behind_and_other_faults_alone(mut stack: Stack) {
     .await;
     let again = desk.run("scenario run no-space --set for=100ms").await;
     assert_eq!(again.code, Some(0), "{}", again.stderr);
+}
+
+async fn one_is_under_way_at_a_time(mut stack: Stack) {
+    let desk = with_admin(&mut stack).await;
+    let incident = desk.begin("no-space --set for=10m").await;
+    for scenario in ["no-space", "lost-reply"] {
+        let refused = desk.run(&format!("scenario run {scenario}")).await;
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        let said = "another scenario is under way in this proxy";
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+    incident.end().await;
+}
+
+async fn expectations_decide_how_it_ends(mut stack: Stack) {
+    let desk = with_admin(&mut stack).await;
+    let mut truth = Truth::of(&stack).await;
+    let cache = Cache::ready(&stack, PODS).await;
+    for (share, line, met) in [
+        ("0.000001", "--expect events_lost==0", true),
+        ("1", "--expect events_lost==0", false),
+        ("1", "--expect events_lost>=1 --expect relists==0", true),
+    ] {
+        let line = format!("watch-lost-events --set for=2s --set share={share} {line}");
+        let incident = desk.begin(&line).await;
+        truth.put(&format!("{PODS}lab/a"), share).await;
+        let exit = incident.exit().await;
+        let told: serde_json::Value = serde_json::from_str(&exit.stdout).unwrap();
+        let code = Some(i32::from(!met));
+        assert_eq!(exit.code, code, "{line}: {:#}", told["scorecard"]["total"]);
+        for expectation in told["expectations"].as_array().unwrap() {
+            assert_eq!(expectation["met"], met, "{line}: {expectation}");
+        }
+    }
+    drop(cache);
+    let wrong = desk.run("scenario run no-space --expect lost==0").await;
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    assert_eq!(desk.faults().await, Vec::<serde_json::Value>::new());
+}
+
+async fn another_measurement_is_left_alone(mut stack: Stack) {
+    let desk = with_admin(&mut stack).await;
+    let address = etcdtap::control::Address::parse(&desk.address).unwrap();
+    let client = etcdtap::control::Client::new(address, None, None).unwrap();
+    client.begin_measurement("mine").await.unwrap();
+    let refused = desk.run("scenario run no-space --set for=1s").await;
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    let said = "the measurement mine is running already";
+    assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    assert_eq!(
+        client.measurement().await.unwrap().name.as_deref(),
+        Some("mine")
+    );
+    assert_eq!(desk.faults().await, Vec::<serde_json::Value>::new());
 }
 
 async fn nothing_is_added_where_a_name_is_taken(mut stack: Stack) {

@@ -41,6 +41,8 @@ async fn who_reads_before_writing_again_finds_its_own_write(mut stack: Stack) {
     assert!(client.txn(create(secret, "1")).await.unwrap().succeeded());
     let outcome = incident.end().await;
     assert_eq!(outcome.hits("lost-reply"), 2);
+    assert_eq!(outcome.figure("told_otherwise"), 2);
+    assert_eq!(outcome.figure("events_lost"), 0);
     let kept = truth.key(&pod).await.unwrap();
     let again = client.txn(write(&pod, kept.mod_revision, "3")).await;
     assert!(again.unwrap().succeeded());

@@ -55,6 +55,9 @@ async fn a_half_open_connection_is_found_by_its_pings(mut stack: Stack) {
     resumed_without_lists(&cache);
     let outcome = incident.end().await;
     assert!(outcome.hits("half-open") >= 1);
+    for figure in ["relists", "watches_missing"] {
+        assert_eq!(outcome.figure(figure), 0, "{figure}");
+    }
 }
 
 async fn from_a_dead_member_watches_go_on_to_another(mut stack: Stack) {
@@ -81,6 +84,9 @@ async fn from_a_dead_member_watches_go_on_to_another(mut stack: Stack) {
     let outcome = incident.end().await;
     assert!(outcome.hits("dead-member-resets") >= 1);
     assert!(outcome.hits("dead-member-refuses") >= 1);
+    assert_eq!(outcome.figure("relists"), 0);
+    assert!(outcome.figure("watches_recreated") >= 1);
+    outcome.figure("noticed_us");
     until("the member is back", async || {
         alone.get("/a", None).await.ok()
     })

@@ -140,6 +140,13 @@ impl Outcome {
         let fault = fault.unwrap_or_else(|| panic!("no {name} in {}", self.0));
         fault["hits"].as_u64().unwrap()
     }
+
+    /// A figure of the scorecard, over all clients.
+    pub fn figure(&self, name: &str) -> u64 {
+        let figure = &self.0["scorecard"]["total"][name];
+        let unknown = || panic!("{name} is unknown: {:#}", self.0["scorecard"]);
+        figure.as_u64().unwrap_or_else(unknown)
+    }
 }
 
 /// Somebody who writes pods straight to etcd, on and on.

@@ -48,6 +48,11 @@ async fn without_a_leader_nothing_is_committed_and_watches_end(mut stack: Stack)
     let outcome = incident.over().await;
     assert_eq!(outcome.hits("leader-election-under-way"), 2);
     assert!(outcome.hits("leader-election-watches") >= 1);
+    for (figure, is) in [("told_otherwise", 2), ("relists", 0), ("events_lost", 0)] {
+        assert_eq!(outcome.figure(figure), is, "{figure}");
+    }
+    assert!(outcome.figure("watches_recreated") >= 1);
+    outcome.figure("recovery_us");
     // What waited is committed once there is a leader.
     let answer = soon("the write that waited", held).await.unwrap().unwrap();
     assert!(answer.succeeded());

@@ -32,6 +32,8 @@ async fn a_compacted_watch_lists_anew_and_loses_nothing(mut stack: Stack) {
     .await;
     let outcome = incident.end().await;
     assert!(outcome.hits("compacted-watch") >= 2);
+    assert!(outcome.figure("relists") >= 2);
+    assert_eq!(outcome.figure("events_lost"), 0);
     writer.stop().await;
     cache.wait_until_true(&mut truth, PODS).await;
     let compacted = cache.count(|seen| matches!(seen, Seen::Compacted { .. }));
@@ -79,6 +81,7 @@ async fn of_lost_events_nobody_learns(mut stack: Stack) {
     .await;
     let outcome = incident.end().await;
     assert_eq!(outcome.hits("watch-lost-events"), 2);
+    assert_eq!(outcome.figure("events_lost"), 2);
 
     // Everything goes on, and the cache is wrong without a sign of it.
     let at = truth.put(&format!("{PODS}lab/after"), "1").await;
