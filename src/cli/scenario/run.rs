@@ -24,7 +24,7 @@ Examples:
   etcdtap scenario run leader-election
   etcdtap scenario run too-many-requests --set for=20s --set share=1
   etcdtap scenario run ./mine.yaml --json | jq .scorecard.total
-  etcdtap scenario run half-open --set listener=:12392 --expect 'recovery < 15s' \\
+  etcdtap scenario run half-open --set listener=:12392 --expect 'noticed < 45s' \\
     --expect 'relists == 0'
   etcdtap scenario run slow-disk --dry-run
 

@@ -39,6 +39,8 @@ pub async fn with_admin(stack: &mut Stack) -> Desk {
     let dir = tempfile::tempdir().unwrap();
     let address = format!("unix:{}/admin", dir.path().display());
     put(stack, Arguments::new().flag("--admin", &address)).await;
+    let answers = |line: &str| line.contains("the admin API answers on");
+    stack.proxy.errors.wait_for(answers).await;
     Desk { address, _dir: dir }
 }
 
