@@ -44,15 +44,25 @@ pub(in crate::cli) struct AdminFlags {
 /// The admin API of one proxy.
 pub(in crate::cli) struct Admin {
     client: Client,
+    local: bool,
     runtime: Runtime,
 }
 
 impl Admin {
     /// The one that the flags name.
     pub(in crate::cli) fn new(flags: &AdminFlags) -> Result<Admin, Failure> {
-        let client = client(flags)?;
+        let (client, local) = client(flags)?;
         let runtime = proxy::current_thread()?;
-        Ok(Admin { client, runtime })
+        Ok(Admin {
+            client,
+            local,
+            runtime,
+        })
+    }
+
+    /// Whether it is on this machine, and has its clock.
+    pub(in crate::cli) fn is_local(&self) -> bool {
+        self.local
     }
 
     /// Who asks.
@@ -101,7 +111,8 @@ impl From<ClientError> for Failure {
     }
 }
 
-fn client(flags: &AdminFlags) -> Result<Client, Failure> {
+/// Who asks, and whether that is on this machine.
+fn client(flags: &AdminFlags) -> Result<(Client, bool), Failure> {
     let address = match given(flags.admin.as_ref()) {
         None => Address::DEFAULT,
         Some(address) => address.to_str().ok_or_else(|| {
@@ -145,7 +156,8 @@ fn client(flags: &AdminFlags) -> Result<Client, Failure> {
         ));
     }
     let token_file = given(flags.admin_token_file.as_ref()).map(PathBuf::as_path);
-    Ok(Client::new(address, token_file, tls.as_ref())?)
+    let local = address.is_local();
+    Ok((Client::new(address, token_file, tls.as_ref())?, local))
 }
 
 /// An empty variable counts as absent.

@@ -8,7 +8,7 @@ use super::read::OPEN;
 use super::substitute::{Values, substitute};
 use super::timeline::Timeline;
 use crate::fault::plan::tree::{self, Field, Findings, Node, Value};
-use crate::fault::plan::{FaultName, FaultSpec, Plan, PlanErrors};
+use crate::fault::plan::{ConnectionAction, FaultName, FaultSpec, Plan, PlanErrors};
 use crate::notation::nearest;
 
 /// What is looked for behind a scenario's end where it says nothing about that.
@@ -32,6 +32,18 @@ pub struct Incident {
 }
 
 impl Incident {
+    /// When the first of its faults begins that hold connections, if any does.
+    /// Of those nothing shows but their beginning.
+    pub fn holds_connections_from(&self) -> Option<Duration> {
+        let faults = self.plan.faults.iter();
+        let holding = faults.filter(|fault| {
+            let action = fault.action.connection();
+            action.is_some_and(ConnectionAction::holds)
+        });
+        let starts = holding.map(|fault| fault.start.map_or(Duration::ZERO, |span| span.0));
+        starts.min()
+    }
+
     /// When which fault strikes, with bars that are `columns` wide.
     pub fn timeline(&self, columns: usize) -> Timeline {
         Timeline::of(self, columns)

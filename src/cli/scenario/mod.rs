@@ -2,6 +2,8 @@
 
 mod check;
 mod list;
+mod measured;
+mod progress;
 mod report;
 mod run;
 mod show;

@@ -1,15 +1,16 @@
 //! `etcdtap scenario run`.
 
-use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
-use super::list::{counted, span};
+use super::list::span;
+use super::measured::measure;
+use super::progress::Progress;
 use super::report::{Outcome, rounded};
 use super::show::{Style, timeline};
 use super::source::{incident, scenario};
@@ -18,6 +19,7 @@ use crate::cli::scorecard::{expectations, told};
 use crate::cli::{Failure, io_reason, print};
 use crate::control::{ClientError, Method};
 use crate::scenario::Incident;
+use crate::score::Moment;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,9 +39,6 @@ has what can be expected, docs/scorecard.md what each figure is.
 Exit codes: 0 it happened, and all expectations are met; 1 one is not, nobody
 answers, or it ended before its time; 2 wrong usage, a wrong scenario, faults of
 its names stand already.";
-
-/// How the measurements of scenarios are called, before their names.
-const MEASUREMENT: &str = "scenario ";
 
 /// How often the proxy is asked how its faults fare.
 const ASKED_EVERY: Duration = Duration::from_millis(250);
@@ -117,70 +116,58 @@ async fn happen(admin: &Admin, incident: &Incident) -> Result<Outcome, Failure> 
     let mut signals = Signals::watch()?;
     measure(admin, incident).await?;
     let happened = struck(admin, incident, &mut signals).await;
-    if let Ok((_, _, false)) = &happened {
+    if let Ok(Struck {
+        cut_short: false, ..
+    }) = &happened
+    {
         tokio::select! {
             () = settled(admin, incident) => {}
             () = signals.any() => {}
         }
     }
+    let failure = match &happened {
+        // Times are the proxy's, as long as its clock is ours.
+        Ok(struck) if admin.is_local() => struck.failure(incident),
+        _ => None,
+    };
     // Whatever happened, nothing is measured any more.
-    let card = admin.client().end_measurement().await;
-    let (faults, stood, cut_short) = happened?;
+    let card = admin.client().end_measurement(failure).await;
+    let struck = happened?;
     let mut card = card?;
     card.name = Some((&*incident.name).into());
     Ok(Outcome {
-        stood,
-        cut_short,
-        faults,
+        stood: struck.stood,
+        cut_short: struck.cut_short,
+        faults: struck.faults,
         card,
     })
 }
 
-/// Begins to measure. A measurement that an earlier run left behind, because it
-/// was killed, is ended; one that is somebody else's, or of a scenario that is
-/// under way, is not.
-async fn measure(admin: &Admin, incident: &Incident) -> Result<(), Failure> {
-    let name = measurement(incident);
-    let refused = match admin.client().begin_measurement(&name).await {
-        Ok(()) => return Ok(()),
-        Err(ClientError::Refused { status: 404, .. }) => return Err(too_old()),
-        Err(error) => error,
-    };
-    let ClientError::Refused { status: 409, .. } = &refused else {
-        return Err(refused.into());
-    };
-    let running = admin.client().measurement().await?;
-    let Some(theirs) = running.name.as_deref().and_then(faults_of) else {
-        return Err(refused.into());
-    };
-    let listed = admin.asked(Method::GET, "/v1/faults", None).await?;
-    let mut faults = listed["faults"].as_array().into_iter().flatten();
-    if faults.any(|fault| {
-        let name = fault["fault"]["name"].as_str().unwrap_or_default();
-        fault["state"] != "over" && theirs.split(' ').any(|one| one == name)
-    }) {
-        return Err(Failure::asked(
-            "another scenario is under way in this proxy; wait for its end, or end it with Ctrl-C",
-        ));
+/// What became of the faults.
+struct Struck {
+    /// How they stood last.
+    faults: Vec<Value>,
+    began: SystemTime,
+    /// For how long they stood.
+    stood: Duration,
+    cut_short: bool,
+}
+
+impl Struck {
+    /// When the failure began and ended, where the faults themselves do not show
+    /// that.
+    fn failure(&self, incident: &Incident) -> Option<(Moment, Moment)> {
+        let first = incident.holds_connections_from()?;
+        let any = self.faults.iter().any(|fault| fault["hits"] != 0);
+        let ended = self.stood.min(incident.length);
+        (any && first < ended).then(|| {
+            let at = |offset| Moment::of(self.began + offset);
+            (at(first), at(ended))
+        })
     }
-    admin.client().end_measurement().await?;
-    Ok(admin.client().begin_measurement(&name).await?)
 }
 
-/// What a scenario's measurement is called: it names the faults, so that one that
-/// was left behind can be told from one that is under way.
-fn measurement(incident: &Incident) -> String {
-    let names: Vec<&str> = incident.plan.faults.iter().map(|one| &*one.name).collect();
-    format!("{MEASUREMENT}{}: {}", incident.name, names.join(" "))
-}
-
-/// The names of the faults, if this is a scenario's measurement.
-fn faults_of(measurement: &str) -> Option<&str> {
-    let (_, faults) = measurement.strip_prefix(MEASUREMENT)?.split_once(": ")?;
-    Some(faults)
-}
-
-fn too_old() -> Failure {
+pub(super) fn too_old() -> Failure {
     Failure::failed(
         "this proxy is older than scenarios are; run one of the same version as this program",
     )
@@ -202,15 +189,14 @@ async fn settled(admin: &Admin, incident: &Incident) {
     }
 }
 
-/// Adds the faults, follows them to their end, and takes them away: how they
-/// stood last, for how long, and whether it was cut short.
+/// Adds the faults, follows them to their end, and takes them away.
 async fn struck(
     admin: &Admin,
     incident: &Incident,
     signals: &mut Signals,
-) -> Result<(Vec<Value>, Duration, bool), Failure> {
+) -> Result<Struck, Failure> {
     let ids = add(admin, incident).await?;
-    let began = Instant::now();
+    let (began, at) = (Instant::now(), SystemTime::now());
     let followed = tokio::select! {
         followed = follow(admin, incident, &ids, began) => followed.map(|faults| (faults, false)),
         () = signals.any() => match standing(admin, &ids).await {
@@ -223,7 +209,12 @@ async fn struck(
     let removed = remove(admin, &ids).await;
     let (faults, cut_short) = followed?;
     removed?;
-    Ok((faults, stood, cut_short))
+    Ok(Struck {
+        faults,
+        began: at,
+        stood,
+        cut_short,
+    })
 }
 
 /// What ends the program before its time.
@@ -337,102 +328,5 @@ async fn follow(
             return Ok(last);
         }
         sleep(ASKED_EVERY.min(left.max(Duration::from_millis(20)))).await;
-    }
-}
-
-/// What is said meanwhile, to standard error.
-struct Progress<'i> {
-    incident: &'i Incident,
-    /// Whether one line is written over and over.
-    terminal: bool,
-    shown: usize,
-    states: Vec<String>,
-}
-
-impl<'i> Progress<'i> {
-    fn new(incident: &'i Incident) -> Progress<'i> {
-        eprintln!(
-            "{} begins: {}, for {}",
-            incident.name,
-            counted(incident.plan.faults.len()),
-            span(incident.length)
-        );
-        Progress {
-            incident,
-            terminal: io::stderr().is_terminal(),
-            shown: 0,
-            states: Vec::new(),
-        }
-    }
-
-    fn show(&mut self, faults: &[Value], passed: Duration) {
-        let name = |fault: &Value| {
-            fault["fault"]["name"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
-        };
-        if self.terminal {
-            let strikes: Vec<String> = faults
-                .iter()
-                .map(|fault| {
-                    let state = match fault["state"].as_str() {
-                        Some("active") => "",
-                        Some("waiting") => " (waits)",
-                        Some("paused") => " (paused)",
-                        _ => " (over)",
-                    };
-                    format!("{}{state} {}", name(fault), fault["hits"])
-                })
-                .collect();
-            let left = self.incident.length.saturating_sub(passed);
-            let left = span(Duration::from_secs(left.as_secs_f64().ceil() as u64));
-            let line = format!("{left} left: {}", strikes.join(", "));
-            self.write(&line);
-            return;
-        }
-        let states: Vec<String> = faults
-            .iter()
-            .map(|fault| match fault["state"].as_str() {
-                Some("active") => format!("{} strikes", name(fault)),
-                Some("over") => format!("{} is over", name(fault)),
-                Some(state) => format!("{} is {state}", name(fault)),
-                None => String::new(),
-            })
-            .collect();
-        for (at, state) in states.iter().enumerate() {
-            if self.states.get(at) != Some(state) {
-                eprintln!("{:>6}  {state}", span(rounded(passed)));
-            }
-        }
-        self.states = states;
-    }
-
-    /// Writes over the line before.
-    fn write(&mut self, line: &str) {
-        let width = terminal_width();
-        let line: String = line.chars().take(width.saturating_sub(1)).collect();
-        let length = line.chars().count();
-        let blank = " ".repeat(self.shown.saturating_sub(length));
-        let mut to = io::stderr().lock();
-        // Who does not see it does not miss it.
-        let _ = write!(to, "\r{line}{blank}");
-        let _ = to.flush();
-        self.shown = length;
-    }
-
-    fn end(&mut self) {
-        if self.terminal && self.shown > 0 {
-            eprintln!();
-            self.shown = 0;
-        }
-    }
-}
-
-/// How many letters a line has room for.
-fn terminal_width() -> usize {
-    match rustix::termios::tcgetwinsize(io::stderr()) {
-        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
-        _ => 80,
     }
 }

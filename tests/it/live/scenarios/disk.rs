@@ -118,6 +118,14 @@ async fn without_space_all_but_growing_goes_on(mut stack: Stack) {
     writer.stop().await;
     cache.wait_until_true(&mut truth, PODS).await;
     assert_eq!((cache.lists(), cache.watches().len()), (1, 1));
+
+    // It was measured, and is told at the end.
+    drop((client, cache));
+    stack.proxy.terminate().await;
+    let told = stack.proxy.errors.text();
+    for said in ["the failure lasted", "no-space-objects", "never delivered"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
 }
 
 async fn too_many_requests_come_in_waves(mut stack: Stack) {

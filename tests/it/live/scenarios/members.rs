@@ -58,6 +58,8 @@ async fn a_half_open_connection_is_found_by_its_pings(mut stack: Stack) {
     // It is its connection that gives the client away.
     assert_eq!(outcome.figure("relists"), 0);
     assert!(outcome.figure("noticed_us") >= 1_000_000);
+    // Of a dead direction nothing shows but its beginning: the failure is told.
+    assert_eq!(outcome.0["scorecard"]["failure"]["given"], true);
 }
 
 async fn from_a_dead_member_watches_go_on_to_another(mut stack: Stack) {
