@@ -16,6 +16,7 @@
 //! | [`etcd`] | the schema, the methods, calls and watches |
 //! | [`kube`] | registry keys, stored objects, operations in Kubernetes' words |
 //! | [`fault`] | the plan of faults, which calls they strike, how chance falls |
+//! | [`scenario`] | incidents: plans with a name, parameters and a time line |
 //! | [`trace`] | the finished call and its sinks: the log, the summary |
 //! | [`score`] | how a client took a failure, from the trace or from a log |
 //! | [`control`] | the admin API, through which faults are changed while calls pass |
@@ -36,5 +37,6 @@ pub mod kube;
 pub mod net;
 pub mod notation;
 pub mod relay;
+pub mod scenario;
 pub mod score;
 pub mod trace;

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod admin;
 mod call_log;
 pub mod decode;
 pub mod demo;
@@ -7,6 +8,7 @@ mod diagnostics;
 mod failure;
 pub mod fault;
 pub mod proxy;
+pub mod scenario;
 mod scorecard;
 pub mod settings;
 #[cfg(test)]
@@ -42,6 +44,9 @@ Examples:
   Break something on purpose, in a proxy that runs with --admin:
     etcdtap fault add slow-lists --delay-response 250ms --verb list --resource pods
 
+  Or a whole incident, and see how the API server takes it:
+    etcdtap scenario run leader-election
+
   Say from the log how clients took it:
     etcdtap scorecard calls.ndjson --expect 'recovery < 10s'";
 
@@ -66,6 +71,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Decode(decode::DecodeArgs),
     Fault(fault::FaultArgs),
+    Scenario(scenario::ScenarioArgs),
     Scorecard(scorecard::ScorecardArgs),
     Completions(Completions),
 }
@@ -112,6 +118,7 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
         Command::Demo(args) => demo::run(&args),
         Command::Decode(args) => Ok(decode::run(args)),
         Command::Fault(args) => fault::run(args),
+        Command::Scenario(args) => scenario::run(args),
         Command::Scorecard(args) => scorecard::run(&args),
         Command::Completions(Completions { shell }) => {
             let mut script = Vec::new();
@@ -147,6 +154,17 @@ fn refused(error: &clap::Error) -> ExitCode {
             eprintln!("etcdtap: {}", usage::sentence(error));
             ExitCode::from(2)
         }
+    }
+}
+
+/// Prints to standard output. Somebody who stopped reading is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match io::Write::write_all(&mut io::stdout().lock(), text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(format!(
+            "standard output cannot be written: {}",
+            io_reason(&error)
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -1,14 +1,14 @@
 //! `etcdtap scorecard`: how clients took a failure, from a log.
 
 use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
 
-use super::{Failure, io_reason};
+use super::{Failure, io_reason, print};
 use crate::score::{Expectation, Meter, Metric, Moment, Options, Outcome, Reader, Scorecard, Unit};
 
 const EXAMPLES: &str = "\
@@ -112,7 +112,7 @@ pub(super) fn run(args: &ScorecardArgs) -> Result<ExitCode, Failure> {
 ///
 /// # Errors
 /// All that cannot be read, a line each.
-pub(super) fn expectations(texts: &[String]) -> Result<Vec<Expectation>, Failure> {
+pub(in crate::cli) fn expectations(texts: &[String]) -> Result<Vec<Expectation>, Failure> {
     let mut wrong = Vec::new();
     let mut expectations = Vec::new();
     for text in texts {
@@ -129,7 +129,7 @@ pub(super) fn expectations(texts: &[String]) -> Result<Vec<Expectation>, Failure
 
 /// The card as it is printed, with what became of the expectations, and what the
 /// process is to end with.
-pub(super) fn told(
+pub(in crate::cli) fn told(
     card: &Scorecard,
     expectations: &[Expectation],
     as_json: bool,
@@ -191,16 +191,5 @@ fn moment(flag: &str, text: Option<&str>) -> Result<Option<Moment>, Failure> {
         None => Err(Failure::asked(format!(
             "{flag}: \"{text}\" is no time; write it as the log does, such as 2026-11-03T08:05:32Z"
         ))),
-    }
-}
-
-/// Prints to standard output. Somebody who stopped reading is no failure.
-fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(format!(
-            "standard output cannot be written: {}",
-            io_reason(&error)
-        ))),
-        _ => Ok(()),
     }
 }

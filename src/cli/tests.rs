@@ -5,11 +5,12 @@ use clap_complete::Shell;
 
 use super::{Arguments, usage};
 
-const COMMANDS: [&str; 6] = [
+const COMMANDS: [&str; 7] = [
     "proxy",
     "demo",
     "decode",
     "fault",
+    "scenario",
     "scorecard",
     "completions",
 ];
@@ -37,7 +38,7 @@ fn every_help_has_an_example() {
         assert!(help.contains(&format!("etcdtap {name}")), "{help}");
     }
     let whole = Arguments::command().render_long_help().to_string();
-    for name in &COMMANDS[..5] {
+    for name in &COMMANDS[..6] {
         assert!(whole.contains(&format!("etcdtap {name}")), "{whole}");
     }
 }
@@ -55,17 +56,19 @@ fn every_flag_of_the_scorecard_is_documented() {
 #[test]
 fn every_command_about_faults_has_an_example() {
     let mut command = Arguments::command();
-    let fault = command.find_subcommand_mut("fault").unwrap();
-    let names: Vec<String> = fault
-        .get_subcommands()
-        .map(|command| command.get_name().to_owned())
-        .collect();
-    assert!(names.len() >= 7, "{names:?}");
-    for name in names {
-        let help = fault.find_subcommand_mut(&name).unwrap();
-        let help = help.render_long_help().to_string();
-        assert!(help.contains("Examples:"), "{help}");
-        assert!(help.contains(&format!("etcdtap fault {name}")), "{help}");
+    for (group, least) in [("fault", 7), ("scenario", 4)] {
+        let fault = command.find_subcommand_mut(group).unwrap();
+        let names: Vec<String> = fault
+            .get_subcommands()
+            .map(|command| command.get_name().to_owned())
+            .collect();
+        assert!(names.len() >= least, "{names:?}");
+        for name in names {
+            let help = fault.find_subcommand_mut(&name).unwrap();
+            let help = help.render_long_help().to_string();
+            assert!(help.contains("Examples:"), "{help}");
+            assert!(help.contains(&format!("etcdtap {group} {name}")), "{help}");
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::OPENAPI;
 use super::reply::Reply;
 use super::routes::Operation;
-use crate::fault::plan::{self, FaultSpec, Span};
+use crate::fault::plan::{self, FaultSpec, Plan, Span};
 use crate::fault::{Armory, FaultStatus, Refused};
 use crate::notation::{nearest, parse_duration};
 
@@ -73,6 +73,21 @@ impl Api {
                 let reply = self.show(&name, StatusCode::CREATED, now)?;
                 Ok(reply.at(&format!("/v1/faults/{name}")))
             }
+            Operation::AddPlan => {
+                let (plan, lives) = self.given_plan(request)?;
+                let names: Vec<_> = plan.faults.iter().map(|one| one.name.shared()).collect();
+                let added = self.armory.add_plan(plan, lives, now);
+                let ids = added.map_err(|r| refused(&r))?;
+                for name in names {
+                    tracing::info!("fault {name} was added, {}", standing(lives));
+                }
+                let mut faults = self.armory.list(now);
+                faults.retain(|one| ids.contains(&one.id));
+                Ok(Reply::json(
+                    StatusCode::CREATED,
+                    &json!({ "faults": faults }),
+                ))
+            }
             Operation::Replace => {
                 let (fault, lives) = self.given(request)?;
                 let change = self.armory.change(name, fault, lives, now);
@@ -120,6 +135,27 @@ impl Api {
 
     /// The fault in a request's body, and for how long it is to stand.
     fn given(&self, request: &Request<'_>) -> Result<(FaultSpec, Option<Duration>), Reply> {
+        let (text, lives) = self.body(request)?;
+        let fault = FaultSpec::from_json(text).map_err(|problems| Reply::problems(&problems))?;
+        Ok((fault, lives))
+    }
+
+    /// The faults in a request's body, and for how long they are to stand.
+    fn given_plan(&self, request: &Request<'_>) -> Result<(Plan, Option<Duration>), Reply> {
+        let (text, lives) = self.body(request)?;
+        let plan = Plan::from_json(text).map_err(|problems| Reply::problems(&problems))?;
+        if plan.faults.is_empty() {
+            return Err(Reply::refused(
+                StatusCode::BAD_REQUEST,
+                "there is no fault in the plan",
+                "add one to its \"faults\"",
+            ));
+        }
+        Ok((plan, lives))
+    }
+
+    /// A request's body as text, and for how long what is in it is to stand.
+    fn body<'r>(&self, request: &Request<'r>) -> Result<(&'r str, Option<Duration>), Reply> {
         if !self.adding {
             return Err(Reply::refused(
                 StatusCode::FORBIDDEN,
@@ -135,8 +171,7 @@ impl Api {
                 "write the fault as JSON in UTF-8",
             )
         })?;
-        let fault = FaultSpec::from_json(text).map_err(|problems| Reply::problems(&problems))?;
-        Ok((fault, lives))
+        Ok((text, lives))
     }
 }
 

@@ -9,6 +9,7 @@ use super::reply::Reply;
 pub(super) enum Operation {
     List,
     Add,
+    AddPlan,
     Clear,
     Show,
     Replace,
@@ -28,7 +29,7 @@ impl Operation {
     pub(super) fn takes_body(self) -> bool {
         matches!(
             self,
-            Operation::Add | Operation::Replace | Operation::BeginMeasurement
+            Operation::Add | Operation::AddPlan | Operation::Replace | Operation::BeginMeasurement
         )
     }
 
@@ -45,7 +46,7 @@ const NAME: &str = "{name}";
 /// Where the measurement is.
 pub(super) const MEASUREMENT: &str = "/v1/measurement";
 
-const ROUTES: [(&str, Method, Operation); 14] = [
+const ROUTES: [(&str, Method, Operation); 15] = [
     ("/v1/faults", Method::GET, Operation::List),
     ("/v1/faults", Method::POST, Operation::Add),
     ("/v1/faults", Method::DELETE, Operation::Clear),
@@ -54,6 +55,7 @@ const ROUTES: [(&str, Method, Operation); 14] = [
     ("/v1/faults/{name}", Method::DELETE, Operation::Remove),
     ("/v1/faults/{name}/pause", Method::POST, Operation::Pause),
     ("/v1/faults/{name}/resume", Method::POST, Operation::Resume),
+    ("/v1/plans", Method::POST, Operation::AddPlan),
     (MEASUREMENT, Method::PUT, Operation::BeginMeasurement),
     (MEASUREMENT, Method::GET, Operation::ReadMeasurement),
     (MEASUREMENT, Method::DELETE, Operation::EndMeasurement),

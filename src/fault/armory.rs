@@ -120,23 +120,54 @@ impl Armory {
         lives: Option<Duration>,
         now: Instant,
     ) -> Result<FaultId, Refused> {
+        let mut ids = self.add_all(vec![fault], self.seed, lives, now)?;
+        // As many as were given.
+        Ok(ids.remove(0))
+    }
+
+    /// Adds a plan's faults behind the others, all of them at the same moment.
+    /// They are removed by themselves after `lives`.
+    ///
+    /// # Errors
+    /// When a fault of one of the names stands, two of them have the same name,
+    /// or more than [`MOST_FAULTS`] would stand; then nothing has changed.
+    pub fn add_plan(
+        &self,
+        plan: Plan,
+        lives: Option<Duration>,
+        now: Instant,
+    ) -> Result<Vec<FaultId>, Refused> {
+        self.add_all(plan.faults, plan.seed.unwrap_or(self.seed), lives, now)
+    }
+
+    fn add_all(
+        &self,
+        faults: Vec<FaultSpec>,
+        seed: u64,
+        lives: Option<Duration>,
+        now: Instant,
+    ) -> Result<Vec<FaultId>, Refused> {
         let mut next = self.change_rules();
         // One that has outlived itself does not keep its name.
+        let is_new = |rule: &Arc<Rule>| faults.iter().any(|fault| *fault.name == *rule.name);
         let mut rules: Vec<_> = self
             .standing(now)
-            .filter(|rule| !rule.is_outlived(now) || *rule.name != *fault.name)
+            .filter(|rule| !rule.is_outlived(now) || !is_new(rule))
             .collect();
-        if rules.iter().any(|rule| *rule.name == *fault.name) {
-            return Err(Refused::NameTaken(fault.name.shared()));
+        let mut ids = Vec::with_capacity(faults.len());
+        for fault in faults {
+            if rules.iter().any(|rule| *rule.name == *fault.name) {
+                return Err(Refused::NameTaken(fault.name.shared()));
+            }
+            if rules.len() >= MOST_FAULTS {
+                return Err(Refused::Full);
+            }
+            let rule = self.rule(&mut next, fault, lives, seed, now);
+            ids.push(rule.id);
+            rules.push(rule);
         }
-        if rules.len() >= MOST_FAULTS {
-            return Err(Refused::Full);
-        }
-        let rule = self.rule(&mut next, fault, lives, self.seed, now);
-        let id = rule.id;
-        rules.push(rule);
         self.publish(next, rules);
-        Ok(id)
+        Ok(ids)
     }
 
     /// Puts `fault` in the place of the one called `name`, which must be its own

@@ -3,6 +3,7 @@
 //! sense compares it with what the same client gets from etcd itself.
 
 // The harness: each of these stands for one thing outside the test.
+mod cache;
 pub(crate) mod certs;
 mod etcd;
 mod etcdctl;
@@ -31,5 +32,6 @@ mod outage;
 mod passthrough;
 mod process;
 mod rotation;
+mod scenarios;
 mod scorecard;
 mod watch;

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value;
 
-use super::admin::{Admin, AdminFlags};
+use super::check_name;
 use super::plan_file::{PlanFile, shown, text};
 use super::spec::SpecFlags;
-use super::{check_name, print};
-use crate::cli::Failure;
+use crate::cli::admin::{Admin, AdminFlags};
+use crate::cli::{Failure, print};
 use crate::control::{Method, TIME_TO_LIVE};
 use crate::fault::plan::Span;
 use crate::notation::parse_duration;

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use clap::Args;
 
+use super::faults;
 use super::plan_file::{PlanFile, shown, text};
-use super::{faults, print};
-use crate::cli::Failure;
+use crate::cli::{Failure, print};
 use crate::fault::Armory;
 
 const EXAMPLES: &str = "\

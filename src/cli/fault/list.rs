@@ -7,9 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::admin::{Admin, AdminFlags};
-use super::print;
-use crate::cli::Failure;
+use crate::cli::admin::{Admin, AdminFlags};
+use crate::cli::{Failure, print};
 use crate::control::Method;
 use crate::fault::plan::Span;
 use crate::notation::parse_duration;
@@ -101,7 +100,7 @@ fn row(fault: &Value) -> [String; 6] {
 }
 
 /// What it does, to which calls, and how often, on one line.
-fn what(fault: &Value) -> String {
+pub(in crate::cli) fn what(fault: &Value) -> String {
     let mut what = flow(&fault["action"], true);
     let matches = &fault["match"];
     if matches.as_object().is_some_and(|terms| !terms.is_empty()) {

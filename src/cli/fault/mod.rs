@@ -2,24 +2,22 @@
 
 mod action;
 mod add;
-mod admin;
 mod check;
-mod list;
-mod plan_file;
+pub(super) mod list;
+pub(super) mod plan_file;
 mod spec;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, io_reason};
+use super::admin::{Admin, AdminFlags};
+use super::{Failure, print};
 use crate::control::Method;
 use crate::fault::plan::FaultName;
-use admin::{Admin, AdminFlags};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -174,16 +172,5 @@ fn check_name(name: &str) -> Result<(), Failure> {
             "\"{name}\" is no fault's name; names are 1 to {} lower-case letters, digits and hyphens",
             FaultName::LONGEST
         ))),
-    }
-}
-
-/// Prints to standard output. Somebody who stopped reading is no failure.
-fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(format!(
-            "standard output cannot be written: {}",
-            io_reason(&error)
-        ))),
-        _ => Ok(()),
     }
 }

@@ -19,7 +19,7 @@ pub(super) enum PlanFile {
 }
 
 /// How a file is called in sentences.
-pub(super) fn shown(path: &Path) -> String {
+pub(in crate::cli) fn shown(path: &Path) -> String {
     match path == Path::new("-") {
         true => "standard input".to_owned(),
         false => path.display().to_string(),
@@ -27,7 +27,7 @@ pub(super) fn shown(path: &Path) -> String {
 }
 
 /// The file's text; `-` is standard input.
-pub(super) fn text(path: &Path) -> Result<String, Failure> {
+pub(in crate::cli) fn text(path: &Path) -> Result<String, Failure> {
     let read = match path == Path::new("-") {
         true => {
             let mut text = String::new();

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use super::resolve::{pair, refuse};
-use super::resolved::Faults;
+use super::resolved::{Faults, Scenario};
+use crate::cli::scenario::source::{self, setting};
 use crate::cli::settings::Layers;
 use crate::cli::{Failure, io_reason};
 use crate::control::{Address, Config, ServerTls, StartError};
 use crate::fault::plan::Plan;
 use crate::notation::parse_size;
 use crate::relay::DEFAULT_HELD_PER_CONNECTION;
+use crate::scenario::Incident;
 
 /// Reads the settings of faults and holds them against each other.
 pub(super) fn faults(given: &Layers) -> Result<Faults, Failure> {
@@ -22,14 +24,69 @@ pub(super) fn faults(given: &Layers) -> Result<Faults, Failure> {
             "there can be no plan where --no-faults refuses all faults; leave one of them out",
         ));
     }
+    let scenario = scenario(given)?;
+    if !allowed && scenario.is_some() {
+        return Err(refuse(
+            given,
+            "scenario",
+            "nothing can happen where --no-faults refuses all faults; leave one of them out",
+        ));
+    }
+    if plan.is_some() && scenario.is_some() {
+        return Err(refuse(
+            given,
+            "scenario",
+            "a scenario brings faults of its own, and there is a plan of faults already; \
+             leave one of them out, or let the scenario begin later with --admin and \
+             `etcdtap scenario run`",
+        ));
+    }
     Ok(Faults {
         plan,
+        scenario,
         allowed,
         hold_bytes: given
             .parse("fault-hold-bytes", parse_hold)?
             .unwrap_or(DEFAULT_HELD_PER_CONNECTION),
         admin: admin(given, allowed)?,
     })
+}
+
+fn scenario(given: &Layers) -> Result<Option<Scenario>, Failure> {
+    let settings = given
+        .all("set")
+        .iter()
+        .map(|one| {
+            one.parse(|text| setting(text).map(|(name, value)| (name.to_owned(), value.to_owned())))
+        })
+        .collect::<Result<Vec<_>, Failure>>()?;
+    match given.one("scenario") {
+        None if !settings.is_empty() => Err(refuse(
+            given,
+            "set",
+            "there is no scenario whose parameter this could be; add --scenario NAME, or leave it out",
+        )),
+        None => Ok(None),
+        Some(source) if source.text()? == "-" => {
+            Err(source.wrong("standard input is not read here; name a scenario or a file"))
+        }
+        Some(source) => Ok(Some(Scenario {
+            source: source.text()?.to_owned(),
+            settings,
+        })),
+    }
+}
+
+/// Reads the scenario and puts its settings in.
+///
+/// # Errors
+/// All that is wrong with it, a line each.
+pub(super) fn incident(asked: &Scenario) -> Result<Incident, Failure> {
+    let settings = asked.settings.iter();
+    let settings = settings.map(|(name, value)| (name.as_str(), value.as_str()));
+    source::scenario(&asked.source)?
+        .with(settings)
+        .map_err(|errors| Failure::asked(errors.to_string()))
 }
 
 fn admin(given: &Layers, adding: bool) -> Result<Option<Config>, Failure> {

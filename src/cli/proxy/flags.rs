@@ -36,6 +36,9 @@ Examples:
     etcdtap proxy ... --faults plan.yaml --admin
     etcdtap fault list
 
+  Let an incident happen as soon as it listens:
+    etcdtap proxy ... --scenario slow-disk --set for=5m
+
 Every flag is also an environment variable (--log-file is ETCDTAP_LOG_FILE;
 repeatable ones are separated by commas) and a key of the file that --config
 names. A flag wins over a variable, a variable over the file.
@@ -193,6 +196,14 @@ pub struct ProxyFlags {
     /// Strike calls with the faults of this plan (YAML); see `etcdtap fault`
     #[arg(long, value_name = "FILE", help_heading = FAULTS)]
     faults: Option<OsString>,
+
+    /// Let this incident happen from the start: a name, or the path of a scenario; see `etcdtap scenario`
+    #[arg(long, value_name = "NAME|FILE", help_heading = FAULTS)]
+    scenario: Option<OsString>,
+
+    /// Give a parameter of the scenario a value
+    #[arg(long, value_name = "NAME=VALUE", help_heading = FAULTS)]
+    set: Vec<OsString>,
 
     /// Refuse every fault, also over the admin API
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,

@@ -18,7 +18,7 @@ use clap::ArgMatches;
 pub use flags::ProxyFlags;
 pub(super) use resolve::parse_format;
 pub use resolve::resolve;
-pub use resolved::{Faults, FilterArgs, Log, ProxyArgs, Route};
+pub use resolved::{Faults, FilterArgs, Log, ProxyArgs, Route, Scenario};
 pub(super) use serve::{current_thread, multi_thread};
 
 pub use super::call_log::Format;

@@ -43,12 +43,23 @@ pub struct ProxyArgs {
 pub struct Faults {
     /// The plan to begin with.
     pub plan: Option<PathBuf>,
+    /// The incident to begin with.
+    pub scenario: Option<Scenario>,
     /// Whether there may be any.
     pub allowed: bool,
     /// Bytes that they may hold back on one connection.
     pub hold_bytes: u64,
     /// The admin API.
     pub admin: Option<control::Config>,
+}
+
+/// A scenario, and what of it is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenario {
+    /// Its name, or the path of one.
+    pub source: String,
+    /// Parameters and their values.
+    pub settings: Vec<(String, String)>,
 }
 
 /// A listener and the etcd behind it.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
 
 use super::armed::Armed;
 use super::{Format, ProxyArgs, faults, measured};
@@ -20,10 +21,12 @@ use crate::etcd::SessionOptions;
 use crate::etcd::dictionary::Dictionary;
 use crate::etcd::verdict::Judges;
 use crate::fault::Armory;
+use crate::fault::plan::Span;
 use crate::kube::key::KeySpace;
 use crate::net::{Alarm, Proxy, ProxyConfig, Route, Served, Shutdown, signals};
 use crate::relay::{DEFAULT_HELD_IN_ALL, HoldBudget};
-use crate::score::Measurement;
+use crate::scenario::Incident;
+use crate::score::{self, Measurement, Order};
 use crate::trace::{Filter, Finished, Handle, Options};
 
 /// How long tasks that outlived the proxy may take to notice.
@@ -49,6 +52,8 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
         summary: args.summary,
     };
     let armory = armory(&args)?;
+    let incident = args.faults.scenario.as_ref();
+    let incident = incident.map(faults::incident).transpose()?;
     let config = config(&args, &armory)?;
     let measurement = Measurement::default();
     let scheme = match config.listener_tls {
@@ -68,13 +73,19 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
         (proxy, admin, hang_up)
     };
     // Only now is it known what a port 0 has become.
-    let probe = measured::probe(&measurement, args.faults.admin.is_some());
+    let probe = measured::probe(
+        &measurement,
+        args.faults.admin.is_some() || incident.is_some(),
+    );
     let log = call_log::start(options, place, proxy.listening(), probe)?;
     measurement.attach(log.sender());
+    if let Some(incident) = &incident {
+        begin(incident, &armory, &measurement)?;
+    }
     if to_people {
         invite(&proxy, scheme);
     }
-    let served = runtime.block_on(relay(proxy, admin, shutdown, hang_up, &log));
+    let served = runtime.block_on(relay(proxy, admin, incident, shutdown, hang_up, &log));
     runtime.shutdown_timeout(LEAVE_WITHIN);
     let (finished, card) = measured::finish(&measurement, log);
     say_what_was(&served, &finished);
@@ -124,6 +135,7 @@ fn invite(proxy: &Proxy, scheme: &str) {
 async fn relay(
     proxy: Proxy,
     admin: Option<Server>,
+    incident: Option<Incident>,
     shutdown: Shutdown,
     mut hang_up: Signal,
     log: &Handle,
@@ -136,11 +148,22 @@ async fn relay(
             None => std::future::pending().await,
         }
     };
-    tokio::pin!(served, admin);
+    let over = async {
+        match incident {
+            Some(incident) => {
+                sleep(incident.length).await;
+                tracing::info!("{} is over after {}", incident.name, Span(incident.length));
+            }
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(served, admin, over);
+    let mut is_over = false;
     loop {
         tokio::select! {
             served = &mut served => return served,
             never = &mut admin => match never {},
+            () = &mut over, if !is_over => is_over = true,
             Some(()) = hang_up.recv() => log.reopen(),
         }
     }
@@ -239,6 +262,26 @@ fn armory(args: &ProxyArgs) -> Result<Arc<Armory>, Failure> {
     Ok(armory)
 }
 
+/// Lets an incident begin, and has it measured until the end.
+fn begin(incident: &Incident, armory: &Armory, measurement: &Measurement) -> Result<(), Failure> {
+    let options = score::Options {
+        name: Some((&*incident.name).into()),
+        ..score::Options::default()
+    };
+    measurement.order(Order::Begin(options), drop);
+    let lives = Some(incident.length);
+    armory
+        .add_plan(incident.plan.clone(), lives, Instant::now())
+        .map_err(|error| Failure::asked(format!("--scenario: {}: {error}", incident.name)))?;
+    tracing::info!(
+        "{} begins: {}, for {}",
+        incident.name,
+        counted(incident.plan.faults.len() as u64, "fault"),
+        Span(incident.length)
+    );
+    Ok(())
+}
+
 /// The admin API, where one is wanted.
 fn admin(
     args: &ProxyArgs,
@@ -260,7 +303,8 @@ fn config(args: &ProxyArgs, armory: &Arc<Armory>) -> Result<ProxyConfig, Failure
     armory.on_change(Box::new(move || bell.ring()));
     // Without faults that could come, no connection has a judge.
     let given = &args.faults;
-    let armed = given.allowed && (given.plan.is_some() || given.admin.is_some());
+    let armed = given.allowed
+        && (given.plan.is_some() || given.scenario.is_some() || given.admin.is_some());
     let judges = armed.then(|| -> Arc<dyn Judges> {
         Arc::new(Armed {
             armory: Arc::clone(armory),

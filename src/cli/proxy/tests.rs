@@ -319,6 +319,23 @@ fn faults_that_make_no_sense_are_refused() {
             "--faults: there can be no plan where --no-faults refuses all faults; leave one of them out",
         ),
         (
+            &["--scenario", "no-space", "--no-faults"],
+            "--scenario: nothing can happen where --no-faults refuses all faults; leave one of them out",
+        ),
+        (
+            &["--scenario", "no-space", "--faults", "plan.yaml"],
+            "--scenario: a scenario brings faults of its own, and there is a plan of faults already; \
+             leave one of them out, or let the scenario begin later with --admin and `etcdtap scenario run`",
+        ),
+        (
+            &["--set", "for=5s"],
+            "--set: there is no scenario whose parameter this could be; add --scenario NAME, or leave it out",
+        ),
+        (
+            &["--scenario", "no-space", "--set", "for"],
+            "--set: \"for\" sets nothing; write it such as for=10s",
+        ),
+        (
             &["--admin", "0.0.0.0:1"],
             "--admin: 0.0.0.0:1 would obey everybody who can reach it; add --admin-token-file FILE, \
              or --admin-tls-cert, --admin-tls-key and --admin-client-ca, or choose 127.0.0.1:12382",
@@ -384,6 +401,37 @@ fn faults_and_who_may_change_them() {
     let admin = args.admin.unwrap();
     assert!(!args.allowed && !admin.adding);
     assert_eq!(admin.token_file, Some(PathBuf::from("t")));
+}
+
+#[test]
+fn a_scenario_is_named_with_what_is_set() {
+    let text = "scenario: {name: mine.yaml, set: ['for=5s', 'resource=pods,secrets']}\n";
+    let (dir, path) = config(text);
+    let args = resolve(&layers(&ROUTE, &[], Some(&path))).unwrap();
+    let scenario = args.faults.scenario.unwrap();
+    assert_eq!(
+        Path::new(&scenario.source),
+        dir.path().join("mine.yaml"),
+        "a path counts from the file's folder"
+    );
+    let set = [("for", "5s"), ("resource", "pods,secrets")];
+    assert_eq!(
+        scenario.settings,
+        set.map(|(a, b)| (a.to_owned(), b.to_owned()))
+    );
+
+    let variables = [
+        ("ETCDTAP_SCENARIO", "no-space"),
+        ("ETCDTAP_SET", "for=6s, worst=1s"),
+    ];
+    let args = resolve(&layers(&ROUTE, &variables, Some(&path))).unwrap();
+    let scenario = args.faults.scenario.unwrap();
+    assert_eq!(scenario.source, "no-space");
+    let set = [("for", "6s"), ("worst", "1s")];
+    assert_eq!(
+        scenario.settings,
+        set.map(|(a, b)| (a.to_owned(), b.to_owned()))
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde_saphyr::{Error, Spanned};
 
 use super::{Layer, Origin};
 use crate::cli::Failure;
+use crate::cli::scenario::source::is_file;
 use crate::notation::nearest;
 
 /// A value as text, with its place; every scalar of YAML will do.
@@ -31,6 +32,7 @@ struct File {
     pki: Text,
     summary: Text,
     faults: Option<Faults>,
+    scenario: Option<Scenario>,
     no_faults: Text,
     admin: Option<Admin>,
 }
@@ -85,6 +87,13 @@ struct UpstreamTls {
 struct Faults {
     plan: Text,
     hold_bytes: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Scenario {
+    name: Text,
+    set: Texts,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -174,6 +183,14 @@ impl Build {
         let admin = file.admin.unwrap_or_default();
         self.path("faults", "faults.plan", faults.plan);
         self.text("fault-hold-bytes", "faults.hold_bytes", faults.hold_bytes);
+        let scenario = file.scenario.unwrap_or_default();
+        match &scenario.name {
+            Some(name) if is_file(&name.value) => {
+                self.path("scenario", "scenario.name", scenario.name);
+            }
+            _ => self.text("scenario", "scenario.name", scenario.name),
+        }
+        self.texts("set", "scenario.set", scenario.set);
         self.text("no-faults", "no_faults", file.no_faults);
         self.socket("admin", "admin.listen", admin.listen);
         self.path("admin-token-file", "admin.token_file", admin.token_file);

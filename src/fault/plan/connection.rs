@@ -89,6 +89,15 @@ impl ConnectionAction {
         )
     }
 
+    /// Whether it holds for as long as its fault is active, instead of striking
+    /// once.
+    pub const fn holds(&self) -> bool {
+        !matches!(
+            self,
+            ConnectionAction::Close(_) | ConnectionAction::Reset(_) | ConnectionAction::Goaway(_)
+        )
+    }
+
     /// The age at which a connection is struck.
     pub fn after(&self) -> Option<Span> {
         match self {

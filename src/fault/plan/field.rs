@@ -8,7 +8,7 @@ use crate::notation::{nearest, parse_duration, parse_size};
 
 /// What has been found wrong so far.
 #[derive(Debug)]
-pub(super) struct Findings {
+pub(crate) struct Findings {
     file: Box<str>,
     found: Vec<PlanError>,
 }
@@ -33,7 +33,8 @@ impl Findings {
         self.found
     }
 
-    fn add(&mut self, place: Option<Place>, path: &str, what: String, hint: Option<String>) {
+    /// Notes what is wrong at a place.
+    pub fn add(&mut self, place: Option<Place>, path: &str, what: String, hint: Option<String>) {
         self.found.push(PlanError {
             file: self.file.clone(),
             place,
@@ -46,7 +47,7 @@ impl Findings {
 
 /// A node on the way, with its path from the top.
 #[derive(Debug, Clone)]
-pub(super) struct Field<'n> {
+pub(crate) struct Field<'n> {
     pub node: &'n Node,
     pub path: String,
 }
@@ -310,7 +311,7 @@ impl<'n> Field<'n> {
 
 /// A map on the way.
 #[derive(Debug, Clone)]
-pub(super) struct Fields<'n> {
+pub(crate) struct Fields<'n> {
     pub whole: Field<'n>,
     entries: &'n [(Key, Node)],
     /// Whether it has an unknown key, which may be the one that is missing.

@@ -52,6 +52,14 @@ pub use watch::{
 pub(in crate::fault) use methods::{known_methods, lives_on, may_have_later_requests};
 pub(in crate::fault) use terms::lies_within;
 
+/// The tree that a plan is read from, for those who write plans within texts of
+/// their own.
+pub(crate) mod tree {
+    pub(crate) use super::field::{Field, Findings};
+    pub(crate) use super::node::{Node, Value};
+    pub(crate) use super::read::{read, read_faults, read_name};
+}
+
 /// The JSON Schema of a plan, for editors and for people.
 pub const SCHEMA: &str = include_str!("../../../docs/plan.schema.json");
 

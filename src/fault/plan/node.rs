@@ -11,14 +11,14 @@ use super::error::{Place, PlanError};
 
 /// A value, and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub place: Option<Place>,
     pub value: Value,
 }
 
 /// A value as both languages have them.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     /// A whole number that is not negative.
@@ -33,7 +33,7 @@ pub(super) enum Value {
 
 /// A key of a map, and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Key {
+pub(crate) struct Key {
     pub place: Option<Place>,
     pub text: String,
 }

@@ -27,7 +27,7 @@ const FAULT: &[&str] = &[
 ];
 
 /// Reads a tree by `read`, and collects all that is wrong with it.
-pub(super) fn read<T>(
+pub(crate) fn read<T>(
     file: &str,
     node: Result<Node, PlanError>,
     read: impl FnOnce(&Field<'_>, &mut Findings) -> Option<T>,
@@ -40,7 +40,7 @@ pub(super) fn read<T>(
         Some(value) if findings.count() == 0 => Ok(value),
         _ => {
             if findings.count() == 0 {
-                field.refuse(&mut findings, "this is no plan", "");
+                field.refuse(&mut findings, "this says nothing", "");
             }
             Err(PlanErrors(findings.into_errors()))
         }
@@ -57,9 +57,18 @@ pub(super) fn read_plan(field: &Field<'_>, findings: &mut Findings) -> Option<Pl
         Some(field) => field.whole(findings),
         None => None,
     };
+    let faults = match fields.get("faults") {
+        Some(field) => read_faults(&field, findings),
+        None => Vec::new(),
+    };
+    Some(Plan { seed, faults })
+}
+
+/// Reads a list of faults, each with a name of its own.
+pub(crate) fn read_faults(field: &Field<'_>, findings: &mut Findings) -> Vec<FaultSpec> {
     let mut names: Vec<String> = Vec::new();
     let mut faults = Vec::new();
-    let listed = fields.get("faults").and_then(|field| field.list(findings));
+    let listed = field.list(findings);
     for field in listed.into_iter().flatten() {
         if let Some(name) = field_name(&field) {
             if let Some(before) = names.iter().position(|other| other == name.1) {
@@ -75,7 +84,7 @@ pub(super) fn read_plan(field: &Field<'_>, findings: &mut Findings) -> Option<Pl
         }
         faults.extend(read_fault(&field, findings));
     }
-    Some(Plan { seed, faults })
+    faults
 }
 
 /// A fault's name, whatever else is wrong with it.
@@ -158,7 +167,7 @@ fn spec(name: FaultName, matches: Match, action: Action) -> FaultSpec {
     }
 }
 
-fn read_name(field: &Field<'_>, findings: &mut Findings) -> Option<FaultName> {
+pub(crate) fn read_name(field: &Field<'_>, findings: &mut Findings) -> Option<FaultName> {
     let hint = "write lower-case letters, digits and hyphens, at most 63";
     field.text_as(findings, hint, |text| {
         FaultName::new(text).ok_or_else(|| "is no name".to_owned())

@@ -49,6 +49,7 @@ fn fault(name: &str) -> Value {
 fn cases() -> Vec<(&'static str, Ask, u16)> {
     let path = "/v1/faults";
     let ask = |method: &str, target: &str| Ask::new(method, target).token(TOKEN);
+    let one = "/v1/faults/{name}";
     let mut cases = vec![
         (path, ask("GET", path), 200),
         (path, ask("POST", path).json(fault("added")), 201),
@@ -92,7 +93,22 @@ fn cases() -> Vec<(&'static str, Ask, u16)> {
         ),
         ("/healthz", Ask::new("GET", "/healthz"), 200),
     ];
-    let one = "/v1/faults/{name}";
+    let plans = "/v1/plans";
+    let plan = |names: &[&str]| json!({ "faults": names.iter().map(|name| fault(name)).collect::<Vec<_>>() });
+    cases.extend([
+        (plans, ask("POST", plans).json(plan(&["p1", "p2"])), 201),
+        (plans, ask("POST", plans).json(plan(&["p3", "stands"])), 409),
+        (one, ask("GET", "/v1/faults/p3"), 404),
+        (one, ask("GET", "/v1/faults/p2"), 200),
+        (plans, ask("POST", plans).json(plan(&["p3", "No"])), 400),
+        (plans, ask("POST", plans).json(plan(&[])), 400),
+        (plans, ask("POST", plans).raw(plan(&["p3"])), 415),
+        (
+            plans,
+            ask("POST", plans).json(" ".repeat(MOST_BODY_BYTES + 1)),
+            413,
+        ),
+    ]);
     cases.extend([
         (one, ask("GET", "/v1/faults/stands"), 200),
         (one, ask("GET", "/v1/faults/absent"), 404),
@@ -318,6 +334,13 @@ async fn its_examples_and_defaults_hold() {
     let listed = service.armory.list(std::time::Instant::now());
     let names: Vec<&str> = listed.iter().map(|one| &*one.fault.name).collect();
     assert_eq!(names, ["stands", "slow-lists"]);
+    let add_plan = &description["paths"]["/v1/plans"]["post"];
+    let example = &add_plan["requestBody"]["content"]["application/json"]["example"];
+    let asked = Ask::new("POST", "/v1/plans").token(TOKEN).json(example);
+    let answer = asked.of(&service).await;
+    assert_eq!(answer.status, 409, "slow-lists stands already: {answer:?}");
+    service.armory.remove("slow-lists").unwrap();
+    assert_eq!(asked.of(&service).await.status, 201);
     let usual = add["parameters"][0]["schema"]["default"].as_str().unwrap();
     let usual = etcdtap::notation::parse_duration(usual).unwrap();
     assert_eq!(usual, control::TIME_TO_LIVE);

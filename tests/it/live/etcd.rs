@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -67,6 +68,7 @@ pub struct Options {
     members: usize,
     pki: Option<Arc<Pki>>,
     advertise: Option<Vec<SocketAddr>>,
+    progress: Option<Duration>,
 }
 
 impl Options {
@@ -79,6 +81,12 @@ impl Options {
     /// Tells clients these addresses in place of the members' own.
     pub fn advertise(mut self, addresses: Vec<SocketAddr>) -> Self {
         self.advertise = Some(addresses);
+        self
+    }
+
+    /// Tells watches that ask for it so often how far they have come.
+    pub fn progress(mut self, every: Duration) -> Self {
+        self.progress = Some(every);
         self
     }
 
@@ -147,6 +155,12 @@ impl Options {
         if self.version == Version::V3_5 {
             arguments.push("--unsafe-no-fsync".to_owned());
         }
+        if let Some(every) = self.progress {
+            let millis = every.as_millis();
+            arguments.push(format!(
+                "--experimental-watch-progress-notify-interval={millis}ms"
+            ));
+        }
         if let Some(pki) = &self.pki {
             arguments.push("--client-cert-auth".to_owned());
             arguments.push(format!("--trusted-ca-file={}", pki.ca().display()));
@@ -202,6 +216,7 @@ impl Etcd {
             members,
             pki: None,
             advertise: None,
+            progress: None,
         }
     }
 

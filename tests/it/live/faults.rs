@@ -3,9 +3,9 @@
 //! directly. Plans come from `docs/faults.md` where that has one.
 
 // The harness.
-mod arm;
+pub(crate) mod arm;
 mod documented;
-mod objects;
+pub(crate) mod objects;
 
 // The tests.
 mod armed_later;

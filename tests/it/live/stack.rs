@@ -1,6 +1,7 @@
 //! etcd with etcdtap in front of it: one listener a member.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions};
 
@@ -16,6 +17,8 @@ pub struct Setup {
     version: Version,
     members: usize,
     mtls: bool,
+    /// Whether watches are told several times a second how far they have come.
+    progress: bool,
 }
 
 impl Setup {
@@ -24,6 +27,7 @@ impl Setup {
         version: Version::V3_4,
         members: 1,
         mtls: false,
+        progress: false,
     };
     /// etcd 3.5, one member, plain.
     pub const PLAIN_35: Setup = Setup {
@@ -51,6 +55,17 @@ impl Setup {
         ..Setup::PLAIN_35
     };
 
+    /// [`Setup::THREE_MTLS_34`], for caches: watches are told how far they are.
+    pub const CACHED_MTLS_34: Setup = Setup {
+        progress: true,
+        ..Setup::THREE_MTLS_34
+    };
+    /// [`Setup::THREE_35`], for caches: watches are told how far they are.
+    pub const CACHED_35: Setup = Setup {
+        progress: true,
+        ..Setup::THREE_35
+    };
+
     /// Starts it all.
     pub async fn start(self) -> Stack {
         self.start_with(Arguments::new()).await
@@ -69,6 +84,9 @@ impl Setup {
     async fn assemble(self, mut arguments: Arguments, advertise: bool) -> Stack {
         let front: Vec<_> = (0..self.members).map(|_| ports::free()).collect();
         let mut options = Etcd::of(self.version, self.members);
+        if self.progress {
+            options = options.progress(Duration::from_millis(300));
+        }
         if advertise {
             options = options.advertise(front.clone());
         }
@@ -108,7 +126,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    fn scheme(&self) -> &'static str {
+    /// What its URLs begin with.
+    pub fn scheme(&self) -> &'static str {
         match self.etcd.pki {
             Some(_) => "https",
             None => "http",

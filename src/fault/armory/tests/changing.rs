@@ -76,6 +76,34 @@ fn no_more_than_a_thousand_and_twenty_four_stand() {
 }
 
 #[test]
+fn a_plan_is_added_as_a_whole_or_not_at_all() {
+    let mut stand = Stand::with("- {name: c, action: hang}\n");
+    let plan = |text: &str| Plan::from_yaml("", text).expect("a plan");
+    let taken = plan("faults: [{name: a, action: hang}, {name: c, action: hang}]");
+    let refused = stand.armory.add_plan(taken, None, stand.now);
+    assert_eq!(refused, Err(Refused::NameTaken("c".into())));
+    assert_eq!(stand.armory.list(stand.now).len(), 1);
+    let two = "faults: [{name: a, action: hang}, {name: b, action: hang, start: 2s}]";
+    let lives = Some(Duration::from_secs(5));
+    let ids = stand.armory.add_plan(plan(two), lives, stand.now);
+    let ids = ids.expect("two");
+    assert_eq!(ids.len(), 2);
+    // Those that have outlived themselves keep no name.
+    stand.now += Duration::from_secs(6);
+    let again = stand.armory.add_plan(plan(two), lives, stand.now);
+    assert_ne!(again.expect("two more"), ids);
+    assert_eq!(stand.armory.list(stand.now).len(), 3);
+    // Nor do so many stand that there is no room for all.
+    let many: Vec<String> = (0..MOST_FAULTS - 2)
+        .map(|n| format!("{{name: m-{n}, action: hang}}"))
+        .collect();
+    let many = plan(&format!("faults: [{}]", many.join(", ")));
+    let full = stand.armory.add_plan(many, None, stand.now);
+    assert_eq!(full, Err(Refused::Full));
+    assert_eq!(stand.armory.list(stand.now).len(), 3);
+}
+
+#[test]
 fn a_changed_fault_starts_anew_in_its_old_place() {
     let mut stand =
         Stand::with("- {name: a, action: hang}\n- {name: b, action: {error: stopped}}\n");

@@ -53,6 +53,11 @@ impl Truth {
         Truth(stack.client_direct().await)
     }
 
+    /// Of members of a plain etcd.
+    pub async fn at(urls: &[String]) -> Truth {
+        Truth(Client::connect(urls, None).await.unwrap())
+    }
+
     /// The client that goes around etcdtap.
     pub fn client(&mut self) -> &mut Client {
         &mut self.0

@@ -14,7 +14,7 @@ const HEADING: &str = "The proxy to ask";
 
 /// Which proxy is asked, and what is shown to it.
 #[derive(Debug, Args)]
-pub(super) struct AdminFlags {
+pub(in crate::cli) struct AdminFlags {
     /// Where the proxy's --admin answers [default: 127.0.0.1:12382]
     #[arg(long, value_name = "ADDR", env = "ETCDTAP_ADMIN", hide_env_values = true,
           help_heading = HEADING)]
@@ -42,40 +42,77 @@ pub(super) struct AdminFlags {
 }
 
 /// The admin API of one proxy.
-pub(super) struct Admin {
+pub(in crate::cli) struct Admin {
     client: Client,
+    local: bool,
     runtime: Runtime,
 }
 
 impl Admin {
     /// The one that the flags name.
-    pub(super) fn new(flags: &AdminFlags) -> Result<Admin, Failure> {
-        let client = client(flags)?;
+    pub(in crate::cli) fn new(flags: &AdminFlags) -> Result<Admin, Failure> {
+        let (client, local) = client(flags)?;
         let runtime = proxy::current_thread()?;
-        Ok(Admin { client, runtime })
+        Ok(Admin {
+            client,
+            local,
+            runtime,
+        })
+    }
+
+    /// Whether it is on this machine, and has its clock.
+    pub(in crate::cli) fn is_local(&self) -> bool {
+        self.local
+    }
+
+    /// Who asks.
+    pub(in crate::cli) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Asks once.
-    pub(super) fn ask(
+    pub(in crate::cli) fn ask(
         &self,
         method: Method,
         target: &str,
         body: Option<String>,
     ) -> Result<Value, Failure> {
+        let answer = self.block_on(self.asked(method, target, body));
+        answer.map_err(Failure::from)
+    }
+
+    /// Asks once; what is wrong is left as it is.
+    pub(in crate::cli) async fn asked(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<String>,
+    ) -> Result<Value, ClientError> {
         let asked = Asked {
             method,
             target,
             body,
         };
-        let answer = self.runtime.block_on(self.client.ask(asked));
-        answer.map_err(|error| match error {
-            ClientError::Refused { status, sentence } if status < 500 => Failure::asked(sentence),
-            error => Failure::failed(error.to_string()),
-        })
+        self.client.ask(asked).await
+    }
+
+    /// Runs what asks several times, and waits in between.
+    pub(in crate::cli) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
     }
 }
 
-fn client(flags: &AdminFlags) -> Result<Client, Failure> {
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        match error {
+            ClientError::Refused { status, sentence } if status < 500 => Failure::asked(sentence),
+            error => Failure::failed(error.to_string()),
+        }
+    }
+}
+
+/// Who asks, and whether that is on this machine.
+fn client(flags: &AdminFlags) -> Result<(Client, bool), Failure> {
     let address = match given(flags.admin.as_ref()) {
         None => Address::DEFAULT,
         Some(address) => address.to_str().ok_or_else(|| {
@@ -119,7 +156,8 @@ fn client(flags: &AdminFlags) -> Result<Client, Failure> {
         ));
     }
     let token_file = given(flags.admin_token_file.as_ref()).map(PathBuf::as_path);
-    Ok(Client::new(address, token_file, tls.as_ref())?)
+    let local = address.is_local();
+    Ok((Client::new(address, token_file, tls.as_ref())?, local))
 }
 
 /// An empty variable counts as absent.
