@@ -12,6 +12,7 @@ mod leases;
 mod lists;
 mod lost_reply;
 mod members;
+mod page;
 mod stalls;
 mod tokens;
 mod watches;
