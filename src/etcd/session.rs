@@ -411,6 +411,11 @@ impl Session {
         }
     }
 
+    /// Whether the connection is known to speak HTTP/2.
+    pub fn speaks_http2(&self) -> bool {
+        matches!(self.protocol, Protocol::Http2(_))
+    }
+
     /// Calls that have begun and not ended: what a drain waits for.
     pub fn open_calls(&self) -> usize {
         match &self.protocol {

@@ -34,6 +34,8 @@ pub enum Moment<'a> {
     Standing {
         /// What struck it before and does not strike it again.
         struck: &'a [Stamp],
+        /// It was created just now.
+        fresh: bool,
     },
     /// etcd sends an event.
     Event {
@@ -86,6 +88,8 @@ pub enum WatchAct {
     /// Standing: this watch ends; etcd is told that the client does not want it
     /// any more, the client is told this.
     Cancel(CancelAs),
+    /// Standing: nothing; nor later in this window.
+    Spare,
     /// Standing: nothing more of it passes until it is let go; then all of it.
     Stall,
     /// Standing: the client is told that it is up to date with a revision so far

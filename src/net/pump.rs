@@ -176,7 +176,7 @@ impl<C: Wire, S: Wire> Pump<C, S> {
         if self.core.session.must_close() {
             return Poll::Ready(End::Torn);
         }
-        if self.up.is_ended() && self.down.is_ended() {
+        if self.up.is_ended() && self.down.is_ended() || self.is_left() {
             return Poll::Ready(End::Closed);
         }
         if phase == Phase::Drain && self.is_at_rest() {
@@ -237,6 +237,13 @@ impl<C: Wire, S: Wire> Pump<C, S> {
         to_it.turn_deaf();
         self.unseen.get_or_insert(lost);
         None
+    }
+
+    /// Whether a client has gone from a connection whose way to it is dead. A
+    /// client of HTTP/2 that ends its half has closed the connection, and etcd's
+    /// half cannot end while nothing of it is heard.
+    fn is_left(&self) -> bool {
+        self.up.is_ended() && self.down.is_frozen() && self.core.session.speaks_http2()
     }
 
     /// An end that went unseen, once it shows.

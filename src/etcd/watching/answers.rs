@@ -229,7 +229,7 @@ impl Tracker {
             self.pass_at_once(watching, answer, doing);
             self.answer_refused(watching, doing);
             if !refused {
-                self.stand(call, id, watching, doing);
+                self.stand(call, id, true, watching, doing);
             }
         } else if first.canceled {
             // What was held of it came before.

@@ -31,15 +31,16 @@ impl Tracker {
             if watching.over {
                 return;
             }
-            self.stand(call, id, watching, doing);
+            self.stand(call, id, false, watching, doing);
         }
     }
 
-    /// Asks about a watch that stands.
+    /// Asks about a watch that stands; `fresh`, if it was created just now.
     pub(super) fn stand(
         &mut self,
         call: &mut OpenCall,
         id: i64,
+        fresh: bool,
         watching: &mut Watching,
         doing: &mut Doing<'_>,
     ) {
@@ -48,9 +49,15 @@ impl Tracker {
             return;
         }
         let struck = known.map(|watch| watch.struck.clone()).unwrap_or_default();
-        let moment = Moment::Standing { struck: &struck };
+        let moment = Moment::Standing {
+            struck: &struck,
+            fresh,
+        };
         for strike in self.strikes(call, Some(id), moment, doing.now) {
             let watch = watching.watches.entry(id).or_default();
+            // Windows that are over come no more.
+            let fault = strike.stamp.fault;
+            watch.struck.retain(|known| known.fault != fault);
             watch.struck.push(strike.stamp);
             match strike.act {
                 WatchAct::EndStream(how) => {

@@ -14,7 +14,7 @@ use crate::etcd::verdict::Hit;
 use crate::etcd::watch_verdict::{
     AskedWatch, CancelAs, Moment, Stamp, StreamEnding, Strike, WatchAct,
 };
-use crate::fault::plan::{Action, CancelTold, DropStream, Wait, WatchAction};
+use crate::fault::plan::{Action, CancelTold, CreatedTerm, DropStream, Wait, WatchAction};
 use crate::kube::operation::Operation;
 
 impl ConnectionJudge {
@@ -52,10 +52,24 @@ impl ConnectionJudge {
                 fault: rule.id.0,
                 window: rule.window(now),
             };
-            if let Moment::Standing { struck } = moment
-                && struck.contains(&stamp)
-            {
-                continue;
+            if let Moment::Standing { struck, fresh } = moment {
+                if struck.contains(&stamp) {
+                    continue;
+                }
+                let created = match fresh {
+                    true => CreatedTerm::During,
+                    false => CreatedTerm::Before,
+                };
+                if rule
+                    .spec
+                    .matches
+                    .created
+                    .is_some_and(|wanted| wanted != created)
+                {
+                    // It stands by the next look, and that changes nothing.
+                    strikes.push(spared(rule, stamp));
+                    continue;
+                }
             }
             let name = &watch.call.name;
             let identity = Identity::new(&name.service, &name.method, key, watch.key);
@@ -83,18 +97,29 @@ impl ConnectionJudge {
     }
 }
 
+/// A watch that is not struck in this window, whatever else happens.
+fn spared(rule: &Rule, stamp: Stamp) -> Strike {
+    Strike {
+        hit: Hit {
+            fault: rule.id,
+            name: Arc::clone(&rule.name),
+            did: "".into(),
+        },
+        stamp,
+        until: None,
+        act: WatchAct::Spare,
+    }
+}
+
 /// Whether the action is about such a moment.
 fn is_its(action: &WatchAction, moment: Moment<'_>) -> bool {
     match action {
         WatchAction::Refuse(_) => matches!(moment, Moment::Asked),
-        WatchAction::DropStream(_) | WatchAction::Cancel(_) | WatchAction::Stall(_) => {
-            matches!(moment, Moment::Standing { .. })
-        }
         WatchAction::FalsifyProgress(falsify) => match moment {
             Moment::Standing { .. } => falsify.at_once,
-            Moment::Progress => true,
-            _ => false,
+            moment => matches!(moment, Moment::Progress),
         },
+        action if action.strikes_standing() => matches!(moment, Moment::Standing { .. }),
         WatchAction::DropProgress(_) | WatchAction::DelayProgress(_) => {
             matches!(moment, Moment::Progress)
         }

@@ -45,8 +45,8 @@ pub use terms::{
 };
 
 pub use watch::{
-    CancelTold, CancelWatch, DropStream, DuplicateEvents, EventTerm, FalsifyProgress, Fragment,
-    RefuseWatch, ReorderEvents, RevisionRange, Stall, WatchAction,
+    CancelTold, CancelWatch, CreatedTerm, DropStream, DuplicateEvents, EventTerm, FalsifyProgress,
+    Fragment, RefuseWatch, ReorderEvents, RevisionRange, Stall, WatchAction,
 };
 
 pub(in crate::fault) use methods::{known_methods, lives_on, may_have_later_requests};

@@ -75,7 +75,7 @@ pub(super) fn look_at_action(
     } else if matches.asks_for_watch() {
         field.refuse(
             findings,
-            "watched_prefix, watch_id, start_revision and event ask about watches, and this is \
+            "watched_prefix, watch_id, start_revision, created and event ask about watches, and this is \
              done to calls",
             "use action: {watch: …}, or leave them out",
         );

@@ -7,7 +7,7 @@ use super::scalar::{AnyOf, Glob, KeyText};
 use super::terms::{
     GroupTerm, KeyRange, Match, MethodTerm, ResourceTerm, ServiceTerm, SizeRange, VerbTerm,
 };
-use super::watch::{EventTerm, RevisionRange};
+use super::watch::{CreatedTerm, EventTerm, RevisionRange};
 use crate::kube::operation::Verb;
 
 const TERMS: &[&str] = &[
@@ -30,6 +30,7 @@ const TERMS: &[&str] = &[
     "watched_prefix",
     "watch_id",
     "start_revision",
+    "created",
     "event",
 ];
 
@@ -84,6 +85,13 @@ pub(super) fn read_match<'n>(
         }),
         start_revision: (fields.get("start_revision"))
             .and_then(|field| revisions(&field, findings)),
+        created: (fields.get("created")).and_then(|field| {
+            let words = [
+                ("before", CreatedTerm::Before),
+                ("during", CreatedTerm::During),
+            ];
+            field.word(findings, "time", &words)
+        }),
         event: any(&fields, "event", findings, |field, findings| {
             let kind = field.word(findings, "kind of event", &EventTerm::NAMES);
             kind.map(EventTerm)

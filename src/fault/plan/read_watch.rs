@@ -222,6 +222,14 @@ pub(super) fn look_at_watch(
              or leave \"event\" out",
         );
     }
+    if matches.created.is_some() && !action.strikes_standing() {
+        field.refuse(
+            findings,
+            "\"created\" asks since when a watch stands, and this is done to what comes on it",
+            "use drop_stream, cancel, stall or falsify_progress with at_once: true, \
+             or leave \"created\" out",
+        );
+    }
     let refuses = matches!(action, WatchAction::Refuse(_));
     if refuses && !matches.watch_id.is_absent() {
         field.refuse(

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::address::{ClientTerm, ListenerTerm};
 use super::scalar::{AnyOf, Glob, KeyText, Size, as_text};
-use super::watch::{EventTerm, RevisionRange};
+use super::watch::{CreatedTerm, EventTerm, RevisionRange};
 use crate::etcd::Method;
 use crate::kube::operation::Verb;
 
@@ -84,6 +84,10 @@ pub struct Match {
     /// Of a watch: the revision that it was asked to start from; 0 for now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_revision: Option<RevisionRange>,
+    /// Of a watch: whether it stood when the fault began (`before`), or is created
+    /// while it holds (`during`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<CreatedTerm>,
     /// Of an event of a watch: how the key changed, `put` or `delete`.
     #[serde(skip_serializing_if = "AnyOf::is_absent")]
     pub event: AnyOf<EventTerm>,
@@ -95,6 +99,7 @@ impl Match {
         !(self.watched_prefix.is_absent()
             && self.watch_id.is_absent()
             && self.start_revision.is_none()
+            && self.created.is_none()
             && self.event.is_absent())
     }
 

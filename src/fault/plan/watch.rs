@@ -63,6 +63,15 @@ impl WatchAction {
         "fragment",
     ];
 
+    /// Whether it strikes watches as they stand, once each.
+    pub const fn strikes_standing(&self) -> bool {
+        match self {
+            WatchAction::DropStream(_) | WatchAction::Cancel(_) | WatchAction::Stall(_) => true,
+            WatchAction::FalsifyProgress(falsify) => falsify.at_once,
+            _ => false,
+        }
+    }
+
     /// Whether it is about single events.
     pub const fn is_about_events(&self) -> bool {
         matches!(
@@ -237,6 +246,17 @@ impl fmt::Display for EventTerm {
             EventKind::Delete => "delete",
         })
     }
+}
+
+/// Whether a watch stood when the fault began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum CreatedTerm {
+    /// It did.
+    Before,
+    /// It is created while the fault holds.
+    During,
 }
 
 /// From `min` to `max`, both included.

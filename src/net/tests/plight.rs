@@ -225,6 +225,29 @@ async fn what_ends_behind_a_dead_direction_is_not_seen_before() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_a_half_open_connection_has_left_it() {
+    let mut line = Line::new().await;
+    line.client
+        .write_all(crate::http2::PREFACE)
+        .await
+        .expect("a write");
+    let preface = crate::http2::PREFACE.len();
+    assert_eq!(
+        read_n(&mut line.upstream, preface).await,
+        crate::http2::PREFACE
+    );
+    line.add("{half_open: {dead: to_client}}", "");
+    tokio::time::sleep(A_WHILE).await;
+    line.client.shutdown().await.expect("a shutdown");
+    assert_eq!(end(&mut line.upstream).await, Ok(()));
+    let ended = line.stage.connection_ended().await;
+    assert_eq!(
+        (&*ended.how, ended.by),
+        ("client closed", Some(crate::http2::Side::Client))
+    );
+}
+
+#[tokio::test]
 async fn an_end_in_a_black_hole_comes_late() {
     let mut line = Line::new().await;
     line.add("blackhole", ", duration: 3s");

@@ -120,7 +120,7 @@ impl Judge for Told {
             fault: 1,
             window: 0,
         };
-        if let Moment::Standing { struck } = moment
+        if let Moment::Standing { struck, .. } = moment
             && struck.contains(&stamp)
         {
             return Vec::new();

@@ -20,6 +20,7 @@ on_setups! {
     one_of_many_is_cancelled: PLAIN_34, MTLS_35;
     etcdctl_loses_one_of_two_watches: PLAIN_34, PLAIN_35;
     a_creation_is_refused: PLAIN_34, PLAIN_35;
+    only_those_that_stand_are_cancelled: PLAIN_35;
     one_of_many_stalls: PLAIN_34, MTLS_35;
     a_stall_is_let_go: PLAIN_35;
     events_are_late_lost_twice_and_swapped: PLAIN_34, MTLS_35;
@@ -216,6 +217,33 @@ async fn a_creation_is_refused(mut stack: Stack) {
         .spawn(["watch", "--prefix", "/registry/secrets/"]);
     soon("etcdctl's end", watching.output.wait_for_end()).await;
     etcd_has(&stack, 0).await;
+}
+
+async fn only_those_that_stand_are_cancelled(mut stack: Stack) {
+    let switch = arm_with_switch(&mut stack, "faults: []").await;
+    let mut many = Many::open(&stack, &["/registry/leases/", "/registry/pods/"]).await;
+    let plan = r#"{"name":"once","match":{"resource":"leases","created":"before"},"action":{"watch":"cancel"}}"#;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("once.yaml");
+    std::fs::write(&file, plan).unwrap();
+    let added = switch
+        .fault(&format!("add --file {}", file.display()))
+        .await;
+    assert_eq!(added.code, Some(0), "{}", added.stderr);
+    let ended = many.next().await;
+    assert!(ended.canceled());
+    assert_eq!(ended.watch_id(), many.ids[0]);
+    // One that comes back lives, also when the rules are looked at again.
+    let options = Some(WatchOptions::new().with_prefix());
+    many.stream
+        .watch("/registry/leases/", options)
+        .await
+        .unwrap();
+    let id = created(&mut many.stream).await;
+    switch.fault("add other --hang --method Status").await;
+    let mut truth = Truth::of(&stack).await;
+    truth.put("/registry/leases/a/b", "1").await;
+    assert_eq!(many.value().await, (id, "1".to_owned()));
 }
 
 async fn one_of_many_stalls(mut stack: Stack) {

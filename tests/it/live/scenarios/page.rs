@@ -26,7 +26,10 @@ fn block<'p>(page: &'p str, command: &str) -> (usize, &'p str) {
 fn words(text: &str) -> Vec<String> {
     let lines = text.lines().skip(1).map(|line| {
         let plain = |word: &&str| !word.contains(|c: char| c.is_ascii_digit() || c == '-');
-        line.split_whitespace().filter(plain).collect::<Vec<_>>().join(" ")
+        line.split_whitespace()
+            .filter(plain)
+            .collect::<Vec<_>>()
+            .join(" ")
     });
     lines.filter(|line| !line.is_empty()).collect()
 }
@@ -46,8 +49,14 @@ async fn the_page_shows_what_is_printed(mut stack: Stack) {
     let writer = Writer::of(&stack).await;
     let mut page = std::fs::read_to_string(PATH).unwrap();
     for (line, expected) in [
-        ("scenario run compacted-watch --set for=8s --set every=4s", 2),
-        ("scenario run half-open --set for=12s --set listener=:12391", 1),
+        (
+            "scenario run compacted-watch --set for=8s --set every=4s",
+            2,
+        ),
+        (
+            "scenario run half-open --set for=12s --set listener=:12391",
+            1,
+        ),
     ] {
         let told = shown(&desk, &line.replace(":12391", &address), &address).await;
         let (at, before) = block(&page, line);
