@@ -525,6 +525,7 @@ impl Session {
         let edge = bench.next_edge().is_some_and(|edge| edge <= now);
         let refreshed = bench.refresh(now);
         let involved = refreshed.watches || bench.trials > 0;
+        bench.turns += u64::from(refreshed.changed || edge);
         connection.set_armed(refreshed.armed);
         if (refreshed.changed || edge) && involved {
             connection.nudge_all(now, |tracker, stream| {

@@ -197,6 +197,7 @@ impl Tracker {
             Aim::WatchRequest(reader) => {
                 if let Kind::Watch(watches) = &mut call.kind {
                     if whole {
+                        watches.count_creation(&reader.asked);
                         watches.asked(reader.asked, now);
                     } else {
                         watches.asked_unreadably();
@@ -209,6 +210,7 @@ impl Tracker {
                 call.header = Some(reader.seen.header);
                 let origin = self.origin(call);
                 if let Kind::Watch(watches) = &mut call.kind {
+                    watches.count_answer(&reader.seen);
                     let events = &mut self.events;
                     watches.answered(&reader.seen, length, &origin, now, &mut |event| {
                         events.push_back(event);
@@ -327,7 +329,7 @@ impl Tracker {
             // A message that was cut is of no more use.
             call.directions[side].message = None;
         }
-        self.end_watching(call);
+        self.end_watching(call, now);
         let origin = self.origin(call);
         if let Kind::Watch(watches) = &mut call.kind {
             let events = &mut self.events;
@@ -478,7 +480,7 @@ impl Tap for Tracker {
         match stream {
             Stream::Opening(..) => {}
             Stream::Call(call) => {
-                if call.over && call.trial.is_none() {
+                if call.over && matches!(call.trial, None | Some(Trial::Struck(_))) {
                     return;
                 }
                 let mut doing = Doing { orders, now };
@@ -516,6 +518,12 @@ impl Tap for Tracker {
                             }
                         }
                     }
+                }
+                if watched && end_stream && from == Side::Server {
+                    self.flush_watching(call, &mut doing);
+                }
+                if watched {
+                    self.settle_watching(call, &mut doing);
                 }
                 if call.trial.is_some() {
                     let seen = offset + chunk.len() as u64;
@@ -602,7 +610,7 @@ impl Tap for Tracker {
                     StreamEnd::TracingStopped => Ending::TracingStopped,
                 };
                 self.finish(&mut call, ending, now);
-                self.end_watching(&mut call);
+                self.end_watching(&mut call, now);
             }
             Stream::Plain(mut plain) => self.finish_plain(&mut plain, now),
         }

@@ -25,6 +25,8 @@ pub(super) struct Bench {
     /// does no harm.
     timers: BinaryHeap<Reverse<(Instant, StreamId)>>,
     pub errands: VecDeque<Errand>,
+    /// How often the rules have changed, or one about watches has begun or ended.
+    pub turns: u64,
     /// What the connection holds.
     held: HoldAccount,
     /// Open calls that are suspected, or were judged.
@@ -34,6 +36,7 @@ pub(super) struct Bench {
 impl Bench {
     pub fn new(judge: Option<Box<dyn Judge>>, held: HoldAccount) -> Bench {
         Bench {
+            turns: 0,
             held,
             judge,
             refreshed: Refreshed::default(),

@@ -129,6 +129,20 @@ impl Origin {
 }
 
 impl WatchStream {
+    /// A creation passes though faults touch the stream: it was not taken whole.
+    pub fn count_creation(&mut self, asked: &WatchAsked) {
+        if let (Some(watching), true) = (&mut self.watching, asked.create.is_some()) {
+            watching.creation_passed();
+        }
+    }
+
+    /// So does etcd's answer to one.
+    pub fn count_answer(&mut self, seen: &WatchSeen) {
+        if let (Some(watching), true) = (&mut self.watching, seen.created) {
+            watching.answer_passed();
+        }
+    }
+
     /// The client asked for something.
     pub fn asked(&mut self, asked: WatchAsked, now: Instant) {
         if let Some(mut create) = asked.create {

@@ -107,7 +107,7 @@ impl Tracker {
     }
 
     /// Answers the refused creations whose turn it is.
-    fn answer_refused(&mut self, watching: &mut Watching, doing: &mut Doing<'_>) {
+    pub(super) fn answer_refused(&mut self, watching: &mut Watching, doing: &mut Doing<'_>) {
         while let Some(Creation::Refused { .. }) = watching.creations.front()
             && let Some(Creation::Refused { reason, note }) = watching.creations.pop_front()
         {
@@ -131,11 +131,15 @@ impl Tracker {
         };
         let Some(response) = response else {
             // What cannot be read passes, and overtakes nothing.
-            self.let_watches_go(watching, doing);
+            let why = "a message that cannot be read came behind it: let go";
+            self.hold_no_more(call, watching, why, doing);
             self.read_taken(call, Side::Server, &taken, doing.now);
             let bytes = prefixed(taken.compressed, &taken.body);
             return watching.insert(Side::Server, bytes, doing.orders);
         };
+        if watching.over {
+            return;
+        }
         watching.header = response.header.into();
         let dead = |id: i64| watching.watches.get(&id).is_some_and(|watch| watch.dead);
         if dead(response.watch_id) && !response.created {
@@ -177,7 +181,12 @@ impl Tracker {
     }
 
     /// Reads a message, and gives what the log is to be told of it.
-    fn notes_of(&mut self, call: &mut OpenCall, taken: &Taken, now: Instant) -> Vec<Note> {
+    pub(super) fn notes_of(
+        &mut self,
+        call: &mut OpenCall,
+        taken: &Taken,
+        now: Instant,
+    ) -> Vec<Note> {
         let before = self.events.len();
         self.read_taken(call, Side::Server, taken, now);
         let told = self.events.split_off(before.min(self.events.len()));
@@ -201,11 +210,7 @@ impl Tracker {
         let mut hold = Hold::new(&self.bench.held());
         for (body, part) in parts.drain(..) {
             hold.absorb(part);
-            let taken = Taken {
-                compressed: false,
-                body,
-                hold: Hold::new(&self.bench.held()),
-            };
+            let taken = Taken::plain(body, Hold::new(&self.bench.held()));
             notes.extend(self.notes_of(call, &taken, doing.now));
             bodies.push(taken.body);
         }
@@ -226,6 +231,10 @@ impl Tracker {
         if first.created {
             let refused = first.canceled;
             watching.creations.pop_front();
+            if !refused {
+                // A number that was used before begins anew.
+                watching.watches.remove(&id);
+            }
             self.pass_at_once(watching, answer, doing);
             self.answer_refused(watching, doing);
             if !refused {
@@ -244,12 +253,15 @@ impl Tracker {
         } else {
             self.events_of_a_watch(call, id, watching, answer, doing);
         }
-        if !watching.over {
-            self.release(call, watching, doing);
+        match watching.over {
+            true => {}
+            // A broadcast may have been told to each.
+            false if id < 0 => self.release(call, watching, doing),
+            false => self.release_one(call, id, watching, doing),
         }
     }
 
-    fn pass_at_once(&mut self, watching: &Watching, answer: Answer<'_>, doing: &mut Doing<'_>) {
+    fn pass_at_once(&mut self, watching: &mut Watching, answer: Answer<'_>, doing: &mut Doing<'_>) {
         let unit = answer.unchanged(false, doing.now);
         self.give(unit, watching, doing);
     }

@@ -28,6 +28,17 @@ pub(super) struct Unit {
 }
 
 impl Unit {
+    /// What etcd sent just now.
+    pub fn new(bytes: Bytes, notes: Vec<Note>, now: Instant, hold: Hold) -> Unit {
+        Unit {
+            bytes,
+            notes,
+            came: now,
+            progress: false,
+            hold,
+        }
+    }
+
     /// How many events it has.
     fn events(&self) -> u32 {
         match self.progress {
@@ -44,8 +55,10 @@ pub(super) struct Watch {
     pub struck: Vec<Stamp>,
     /// It ended by our doing; what etcd still says of it is swallowed.
     pub dead: bool,
-    stall: Option<Stall>,
+    stalls: Vec<Stall>,
     queue: VecDeque<Waiting>,
+    /// Units in the queue that are progress.
+    progresses: usize,
     aside: Vec<Aside>,
 }
 
@@ -59,6 +72,9 @@ struct Stall {
 #[derive(Debug)]
 struct Waiting {
     unit: Unit,
+    /// When it may pass, were it alone.
+    own_due: Instant,
+    /// The same, behind those before it.
     due: Instant,
     /// It waits of its own, and not merely behind another.
     late: bool,
@@ -76,17 +92,12 @@ struct Aside {
 impl Watch {
     /// Nothing passes from now on.
     pub fn stall(&mut self, hit: Hit, until: Option<Instant>) {
-        let stall = self.stall.get_or_insert(Stall { hit, until });
-        // Of several the one that lasts longest counts.
-        stall.until = match (stall.until, until) {
-            (Some(one), Some(other)) => Some(one.max(other)),
-            _ => None,
-        };
+        self.stalls.push(Stall { hit, until });
     }
 
     /// Whether a unit would have to wait.
     pub fn holds(&self) -> bool {
-        self.stall.is_some() || !self.queue.is_empty() || !self.aside.is_empty()
+        !self.stalls.is_empty() || !self.queue.is_empty() || !self.aside.is_empty()
     }
 
     /// Whether anything is known of it that must not be forgotten.
@@ -104,7 +115,7 @@ impl Watch {
         now: Instant,
     ) -> Vec<Unit> {
         let mut moot = Vec::new();
-        if !unit.progress {
+        if !unit.progress && self.progresses > 0 {
             let waits = |waiting: &Waiting| waiting.late || !self.aside.is_empty();
             let of_use = |waiting: &Waiting| !(waiting.unit.progress && waits(waiting));
             let (kept, gone) = std::mem::take(&mut self.queue)
@@ -112,18 +123,21 @@ impl Watch {
                 .partition(of_use);
             let gone: VecDeque<Waiting> = gone;
             self.queue = kept;
+            self.progresses -= gone.len();
             moot.extend(gone.into_iter().map(|waiting| waiting.unit));
         }
-        if let Some(stall) = &self.stall {
+        for stall in &self.stalls {
             for note in &mut unit.notes {
                 note.add_fault(&stall.hit);
             }
         }
-        let due = now + late;
-        let due = at_most.map_or(due, |most| due.min(most.max(now)));
-        let due = (self.queue.back()).map_or(due, |last| due.max(last.due));
+        let own_due = now + late;
+        let own_due = at_most.map_or(own_due, |most| own_due.min(most.max(now)));
+        let due = (self.queue.back()).map_or(own_due, |last| own_due.max(last.due));
+        self.progresses += usize::from(unit.progress);
         self.queue.push_back(Waiting {
             unit,
+            own_due,
             due,
             late: late > Duration::ZERO,
         });
@@ -141,11 +155,9 @@ impl Watch {
 
     /// The next unit that may pass by now.
     pub fn pop(&mut self, now: Instant) -> Option<Unit> {
-        if let Some(stall) = &self.stall {
-            if stall.until.is_none_or(|until| now < until) {
-                return None;
-            }
-            self.stall = None;
+        (self.stalls).retain(|stall| stall.until.is_none_or(|until| now < until));
+        if !self.stalls.is_empty() {
+            return None;
         }
         let ready = |aside: &Aside| aside.overtaken_by == 0 || aside.until <= now;
         if let Some(at) = self.aside.iter().position(ready) {
@@ -157,6 +169,7 @@ impl Watch {
             return None;
         }
         let unit = self.queue.pop_front()?.unit;
+        self.progresses -= usize::from(unit.progress);
         let events = unit.events();
         for aside in &mut self.aside {
             aside.overtaken_by = aside.overtaken_by.saturating_sub(events);
@@ -166,7 +179,8 @@ impl Watch {
 
     /// All that waits, in order, whatever it waits for.
     pub fn drain(&mut self) -> Vec<Unit> {
-        self.stall = None;
+        self.stalls.clear();
+        self.progresses = 0;
         let aside = self.aside.drain(..).map(|aside| aside.unit);
         let mut all: Vec<Unit> = aside.collect();
         all.extend(self.queue.drain(..).map(|waiting| waiting.unit));
@@ -175,9 +189,7 @@ impl Watch {
 
     /// Lets go what faults hold that were taken away.
     pub fn lift(&mut self, is_lifted: impl Fn(FaultId) -> bool, now: Instant) {
-        if (self.stall.as_ref()).is_some_and(|stall| is_lifted(stall.hit.fault)) {
-            self.stall = None;
-        }
+        self.stalls.retain(|stall| !is_lifted(stall.hit.fault));
         let lifted = |unit: &Unit| {
             let mut hits = unit.notes.iter().flat_map(|note| note.faults.iter());
             hits.any(|hit| is_lifted(hit.fault))
@@ -187,13 +199,14 @@ impl Watch {
                 aside.overtaken_by = 0;
             }
         }
-        // None is later than one behind it.
-        let mut most = None;
-        for waiting in self.queue.iter_mut().rev() {
+        let mut before = None;
+        for waiting in &mut self.queue {
             if lifted(&waiting.unit) {
-                most = Some(now);
+                waiting.own_due = now;
             }
-            waiting.due = most.map_or(waiting.due, |most: Instant| waiting.due.min(most));
+            let due = waiting.own_due;
+            waiting.due = before.map_or(due, |before: Instant| due.max(before));
+            before = Some(waiting.due);
         }
     }
 
@@ -202,14 +215,16 @@ impl Watch {
         let queued = self.queue.iter().map(|waiting| &waiting.unit);
         let units = queued.chain(self.aside.iter().map(|aside| &aside.unit));
         let hits = units.flat_map(|unit| unit.notes.iter().flat_map(|note| note.faults.iter()));
-        let stall = self.stall.iter().map(|stall| stall.hit.fault);
+        let stall = self.stalls.iter().map(|stall| stall.hit.fault);
         hits.map(|hit| hit.fault).chain(stall)
     }
 
     /// When something may pass.
     pub fn next(&self) -> Option<Instant> {
-        if let Some(stall) = &self.stall {
-            return stall.until;
+        if !self.stalls.is_empty() {
+            // The last one to end counts, if all of them do.
+            let ends = self.stalls.iter().map(|stall| stall.until);
+            return ends.collect::<Option<Vec<_>>>()?.into_iter().max();
         }
         let asides = self.aside.iter().map(|aside| aside.until).min();
         let next = self.queue.front();

@@ -90,6 +90,9 @@ impl Tracker {
                 self.lose(unit);
             }
         }
+        for unit in self.run_so_far(call, watching, doing.now) {
+            self.lose(unit);
+        }
         self.bench
             .strike_stream(call, std::mem::take(&mut watching.hits));
         let ending = match how {

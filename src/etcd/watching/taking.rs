@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::response::prefix;
 use super::{Doing, MOST_TAKEN, hold_of};
-use crate::etcd::open_call::{Kind, OpenCall};
+use crate::etcd::open_call::OpenCall;
 use crate::etcd::tracker::Tracker;
 use crate::grpc::PREFIX_LEN;
 use crate::http2::Side;
@@ -14,6 +14,9 @@ use crate::relay::{Data, Hold};
 
 /// When to look again where a message is on its way and nothing may be put in.
 pub(super) const SOON: Duration = Duration::from_millis(5);
+
+/// What the notes of a message take in memory, roughly.
+const TOLD: u64 = 512;
 
 /// One direction's content as it is taken.
 #[derive(Debug, Default)]
@@ -36,7 +39,29 @@ pub(super) struct Taken {
     pub hold: Hold,
 }
 
+impl Taken {
+    /// A message that is not compressed.
+    pub fn plain(body: Vec<u8>, hold: Hold) -> Taken {
+        Taken {
+            compressed: false,
+            body,
+            hold,
+        }
+    }
+}
+
 impl Taking {
+    /// From here on content passes by itself; what of a prefix that has `begun`
+    /// was diverted.
+    pub fn pass_by_itself(&mut self, begun: &[u8]) -> Option<Bytes> {
+        if !std::mem::take(&mut self.diverted) || begun.is_empty() {
+            return None;
+        }
+        let start = self.at.saturating_sub(begun.len() as u64);
+        let passed = self.since.saturating_sub(start) as usize;
+        Some(Bytes::copy_from_slice(&begun[passed.min(begun.len())..]))
+    }
+
     /// Whether the content at hand does not pass by itself.
     pub fn is_diverted(&self) -> bool {
         self.diverted
@@ -56,26 +81,17 @@ impl Tracker {
         data: &Data<'_>,
         doing: &mut Doing<'_>,
     ) {
-        let Kind::Watch(stream) = &mut call.kind else {
-            return;
-        };
-        let Some(watching) = &mut stream.watching else {
-            return;
-        };
-        let taking = &mut watching.taking[data.from];
-        let was = std::mem::replace(&mut taking.diverted, data.diverted);
-        if data.diverted && !was {
-            taking.since = data.offset;
-        }
-        if was && !data.diverted {
-            // Of a prefix that is not whole its beginning was diverted.
-            let begun = call.directions[data.from].deframer.partial_prefix();
-            let start = data.offset - begun.len() as u64;
-            let passed = taking.since.saturating_sub(start) as usize;
-            let rest = Bytes::copy_from_slice(&begun[passed.min(begun.len())..]);
-            watching.insert(data.from, rest, doing.orders);
-        }
-        watching.taking[data.from].at = data.offset;
+        self.with_watching(call, |tracker, call, watching| {
+            let from = data.from;
+            // As far as this direction has come.
+            watching.taking[from].at = data.offset;
+            if !data.diverted {
+                tracker.pass_by_itself(call, from, watching, doing);
+            } else if !watching.taking[from].diverted {
+                watching.taking[from].diverted = true;
+                watching.taking[from].since = data.offset;
+            }
+        });
     }
 
     /// A message begins behind the content offset `at`; whether it is taken whole.
@@ -88,19 +104,30 @@ impl Tracker {
         doing: &mut Doing<'_>,
     ) -> bool {
         let held = self.bench.held();
-        let taken = self.with_watching(call, |tracker, _, watching| {
+        let taken = self.with_watching(call, |tracker, call, watching| {
             let start = at - PREFIX_LEN as u64;
             let taking = &mut watching.taking[from];
             taking.at = at;
             if !taking.diverted {
                 return false;
             }
-            let whole = start >= taking.since && !watching.leaving && length <= MOST_TAKEN;
-            let bytes = u64::from(length);
+            let whole = start >= taking.since && !watching.undiverting && length <= MOST_TAKEN;
+            // What is told of it takes room as well.
+            let bytes = u64::from(length) + TOLD;
             let mut hold = hold_of(&held, bytes).filter(|_| whole);
-            if whole && hold.is_none() {
-                tracker.hold_no_more(watching, doing);
-                hold = hold_of(&held, bytes);
+            if hold.is_none() {
+                // It is at its beginning still, and must overtake nothing.
+                watching.look_free(call, None, doing.orders);
+                watching.free[from] = true;
+                let why = match whole {
+                    true => "more was held than may be: let go",
+                    false => "a message that is not read whole came behind it: let go",
+                };
+                if watching.watches.values().any(super::Watch::holds) || !watching.run.1.is_empty()
+                {
+                    tracker.hold_no_more(call, watching, why, doing);
+                }
+                hold = hold_of(&held, bytes).filter(|_| whole);
             }
             if let Some(hold) = hold {
                 watching.taking[from].taken = Some(Taken {
@@ -110,14 +137,11 @@ impl Tracker {
                 });
                 return true;
             }
-            if from == Side::Server {
-                // It must not overtake what is held.
-                tracker.let_watches_go(watching, doing);
-            }
             let passed = watching.taking[from].since.saturating_sub(start);
             let passed = (passed as usize).min(PREFIX_LEN);
             let rest = Bytes::copy_from_slice(&prefix(compressed, length)[passed..]);
-            watching.insert(from, rest, doing.orders);
+            watching.insert_part(from, rest, doing.orders);
+            watching.free[from] = false;
             false
         });
         taken.unwrap_or(false)
@@ -141,7 +165,7 @@ impl Tracker {
                 return true;
             }
             if taking.diverted {
-                watching.insert(from, Bytes::copy_from_slice(body), doing.orders);
+                watching.insert_part(from, Bytes::copy_from_slice(body), doing.orders);
             }
             false
         });
@@ -157,17 +181,16 @@ impl Tracker {
     ) -> bool {
         let ended = self.with_watching(call, |tracker, call, watching| {
             let Some(taken) = watching.taking[from].taken.take() else {
+                watching.look_free(call, None, doing.orders);
                 return false;
             };
+            watching.look_free(call, None, doing.orders);
             match from {
                 Side::Client => tracker.watch_request(call, watching, taken, doing),
                 Side::Server => tracker.watch_response(call, watching, taken, doing),
             }
             true
         });
-        if ended == Some(true) {
-            self.stop_watching_when_idle(call, doing);
-        }
         ended.unwrap_or(false)
     }
 

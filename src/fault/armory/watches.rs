@@ -76,6 +76,10 @@ impl ConnectionJudge {
             let struck = rule.strike(identity, now);
             used_up |= struck.used_up;
             let Some(draws) = struck.draws else {
+                if let Moment::Standing { .. } = moment {
+                    // Chance falls once in a window.
+                    strikes.push(spared(rule, stamp));
+                }
                 continue;
             };
             let (act, did) = act(action, moment, draws);

@@ -14,6 +14,9 @@ use super::watch::{
 };
 use crate::kube::operation::Verb;
 
+/// How often an event may be duplicated.
+const MOST_TIMES: u32 = 100;
+
 /// Those that need no settings, as they are then.
 fn without_settings(name: &str) -> Option<WatchAction> {
     Some(match name {
@@ -58,6 +61,11 @@ pub(super) fn read_watch(field: &Field<'_>, findings: &mut Findings) -> Option<W
         "duplicate_events" => {
             let fields = settings.map(findings, &["times"])?;
             let times = count(&fields, "times", findings)?;
+            if times.get() > MOST_TIMES {
+                let why = format!("nobody needs an event {times} times more");
+                settings.refuse(findings, why, &format!("write at most {MOST_TIMES}"));
+                return None;
+            }
             Some(WatchAction::DuplicateEvents(DuplicateEvents { times }))
         }
         "reorder_events" => reorder(settings, findings).map(WatchAction::ReorderEvents),

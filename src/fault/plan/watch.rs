@@ -167,7 +167,8 @@ pub struct Stall {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct DuplicateEvents {
-    /// So many times more than once; 1 unless said otherwise.
+    /// So many times more than once, at most 100; 1 unless said otherwise.
+    #[cfg_attr(test, schemars(range(max = 100)))]
     pub times: NonZeroU32,
 }
 

@@ -19,7 +19,7 @@ use super::script::{id, peers, prefixed};
 type Decide = dyn FnMut(&Asked<'_>) -> Option<Verdict> + Send;
 
 /// Says what strikes a watch at a moment.
-type StrikeWatch = dyn FnMut(&AskedWatch<'_>, Moment<'_>) -> Vec<WatchAct> + Send;
+pub type StrikeWatch = dyn FnMut(&AskedWatch<'_>, Moment<'_>) -> Vec<WatchAct> + Send;
 
 /// What a test and its judge share.
 #[derive(Default)]

@@ -524,7 +524,7 @@ fn what_is_held_when_the_stream_is_reset_is_lost_and_said_to_be() {
 
 #[test]
 fn what_may_not_be_held_is_let_go() {
-    let hold = HoldBudget::new(150, 1 << 20);
+    let hold = HoldBudget::new(2500, 1 << 20);
     let mut watches = Watches::with(SessionOptions {
         hold: hold.clone(),
         ..SessionOptions::default()
@@ -605,4 +605,122 @@ fn a_refusal_before_any_answer_has_a_head_of_its_own() {
         assert_eq!(heads.count(), 0, "{frames:?}");
         assert_eq!(frames.last().map(String::as_str), Some(last));
     }
+}
+
+/// The rules want no more of it, and nothing was taken away.
+fn expire(watches: &mut Watches) {
+    watches.stand.bench.lock().unwrap().watches = None;
+    watches.stand.change();
+}
+
+#[test]
+fn what_a_fault_began_goes_on_when_it_is_used_up() {
+    let late = WatchAct::Delay(Duration::from_secs(1));
+    let mut watches = Watches::touched(move |id, moment| match moment {
+        Moment::Standing { .. } if id == 1 => vec![WatchAct::Cancel(CancelAs::Requested)],
+        moment => on_event(moment, "b", late.clone()),
+    });
+    watches.watch(0, "a");
+    watches.watch(1, "x");
+    watches.say(&events(0, 11, &["b"]));
+    watches.client_got();
+    expire(&mut watches);
+    // A neighbour's message lets nothing go, and etcd's confirmation is swallowed.
+    watches.say(&events(1, 12, &["x"]));
+    let confirmed = WatchResponse {
+        header: header(12),
+        watch_id: 1,
+        canceled: true,
+        ..WatchResponse::default()
+    };
+    watches.say(&confirmed);
+    watches.say(&events(0, 13, &["a"]));
+    assert_eq!(watches.client_heard(), Vec::<String>::new());
+    watches.stand.wait(1000);
+    assert_eq!(watches.client_heard(), ["0 b@11", "0 a@13"]);
+    watches.stand.wait(10);
+    watches.say(&events(0, 14, &["a"]));
+    assert_eq!(watches.client_heard(), ["0 a@14"]);
+}
+
+#[test]
+fn a_refusal_that_waits_for_its_turn_is_given_though_its_fault_is_used_up() {
+    let mut watches = Watches::with(SessionOptions::default());
+    let mut asked = 0;
+    watches.touch(move |_, moment| {
+        asked += usize::from(matches!(moment, Moment::Asked));
+        match moment {
+            Moment::Asked if asked == 2 => vec![WatchAct::Refuse {
+                reason: "no".into(),
+            }],
+            _ => Vec::new(),
+        }
+    });
+    watches.open();
+    watches.ask(&create("a"));
+    watches.ask(&create("b"));
+    expire(&mut watches);
+    watches.say(&created(0));
+    watches.stand.wait(10);
+    assert_eq!(watches.client_heard(), ["0 created", "-1 refused no"]);
+}
+
+#[test]
+fn diversion_ends_between_frames_and_loses_nothing() {
+    let said = [
+        prefixed(&events(0, 11, &["a"]).encode_to_vec(), false),
+        prefixed(&events(0, 12, &["b"]).encode_to_vec(), false),
+    ]
+    .concat();
+    let mut wire = Vec::new();
+    frame_encoder::data(&mut wire, id(1), &said, false);
+    for cut in 1..wire.len() {
+        let mut watches = Watches::touched(|_, _| Vec::new());
+        watches.watch(0, "a");
+        watches.client_got();
+        watches.stand.send(Side::Server, &wire[..cut]);
+        expire(&mut watches);
+        watches.stand.wait(20);
+        watches.stand.send(Side::Server, &wire[cut..]);
+        watches.stand.wait(20);
+        watches.say(&events(0, 13, &["c"]));
+        assert_eq!(
+            watches.client_heard(),
+            ["0 a@11", "0 b@12", "0 c@13"],
+            "{cut}"
+        );
+    }
+}
+
+#[test]
+fn what_merely_waited_behind_a_lifted_delay_goes_with_it() {
+    let late = WatchAct::Delay(Duration::from_secs(60));
+    let mut watches = Watches::touched(move |_, moment| on_event(moment, "b", late.clone()));
+    watches.watch(0, "a");
+    watches.client_got();
+    watches.say(&events(0, 11, &["b"]));
+    watches.say(&events(0, 12, &["a"]));
+    watches.stand.bench.lock().unwrap().lifted = true;
+    expire(&mut watches);
+    assert_eq!(watches.client_heard(), ["0 b@11", "0 a@12"]);
+}
+
+#[test]
+fn events_of_a_run_that_never_ends_are_told_as_lost() {
+    let mut watches = Watches::touched(|_, _| Vec::new());
+    watches.watch(0, "a");
+    let part = WatchResponse {
+        fragment: true,
+        ..events(0, 12, &["a"])
+    };
+    watches.say(&part);
+    watches.stand.frames(Side::Client, |out| {
+        frame_encoder::rst_stream(out, id(1), ErrorCode::CANCEL);
+    });
+    let lost = watches
+        .notes()
+        .iter()
+        .filter(|note| !note.delivered)
+        .count();
+    assert_eq!(lost, 1);
 }

@@ -14,6 +14,7 @@ use etcdtap::relay::HoldBudget;
 use prost::Message;
 
 use super::script::{id, prefixed};
+use super::stand::StrikeWatch;
 use super::watch_stand::{Watches, cancel, create, created, events, header, progress};
 use crate::referee::random::Random;
 
@@ -60,6 +61,8 @@ struct World {
     next_id: i64,
     /// Cancels that etcd has got.
     cancels: Vec<i64>,
+    /// The rules, while they rest.
+    resting: Option<Box<StrikeWatch>>,
 }
 
 fn decide(
@@ -152,6 +155,7 @@ impl World {
             revision: 10,
             next_id: 0,
             cancels: Vec::new(),
+            resting: None,
         };
         (world, hold)
     }
@@ -326,7 +330,16 @@ impl World {
                     .expect("it was created")
                     .confirmed = true;
             }
-            6 => self.watches.stand.change(),
+            6 => {
+                if self.random.chance(30) {
+                    // Rules are used up, and others come.
+                    let mut bench = self.watches.stand.bench.lock().unwrap();
+                    std::mem::swap(&mut bench.watches, &mut self.resting);
+                }
+                self.watches.stand.change();
+                self.watches.stand.wait(20);
+                self.listen();
+            }
             _ if self.next_id > 0 => self.say_events(),
             _ => {}
         }
