@@ -43,6 +43,16 @@ impl Script {
         self.with(json!({ "fault": [{ "name": name, "did": "something" }] }))
     }
 
+    /// The last line tells of this stream instead of 3.
+    pub fn on_stream(&mut self, stream: u32) -> &mut Script {
+        self.with(json!({ "stream": stream }))
+    }
+
+    /// The client is not given what the last line tells of.
+    pub fn undelivered(&mut self) -> &mut Script {
+        self.with(json!({ "delivered": false }))
+    }
+
     pub fn opened(&mut self, millis: u64, conn: u64) -> &mut Script {
         self.line(millis, "connection", conn, json!({ "state": "opened" }))
     }

@@ -22,6 +22,8 @@ pub(super) struct Slot {
     pub checked: i64,
     /// All up to here must have been given.
     pub told: i64,
+    /// All up to here a list showed, whenever it was, or was there before.
+    pub shown: i64,
     /// The last change that the client was given, by an event or a list.
     pub last_revision: i64,
     /// Of this creation: the highest revision that was given, and when.
@@ -119,6 +121,7 @@ impl Slot {
             turn: 0,
             checked: first.saturating_sub(1),
             told: first.saturating_sub(1),
+            shown: first.saturating_sub(1),
             last_revision: first.saturating_sub(1),
             highest: (0, when),
             progress: None,

@@ -224,6 +224,131 @@ fn a_compacted_watch_is_made_good_by_a_list() {
     assert_eq!(total.recovery_us, Some(500_000));
 }
 
+/// The watch is cancelled at 1 s in etcd's name, and the client leaves its
+/// stream; etcd does not know of it.
+fn cancelled() -> Script {
+    let mut log = healthy();
+    log.canceled(1000, 1, "compacted")
+        .struck("compacted-watch")
+        .stream_end(
+            1002,
+            1,
+            json!({ "ending": "reset", "reset_by": "client", "reset": "CANCEL" }),
+        );
+    log
+}
+
+#[test]
+fn what_etcd_sends_to_a_watch_that_has_ended_is_not_lost_by_that() {
+    // The old watch's event of 13 before and after each step by which the client
+    // gets it.
+    for told_at in 0..4 {
+        for known in [false, true] {
+            let mut log = cancelled();
+            if known {
+                log.update(1000, 1, "c", 13);
+            }
+            let stray = |log: &mut Script, step: usize| {
+                if step == told_at {
+                    log.event(1001, 1, "c", 13).undelivered();
+                }
+            };
+            stray(&mut log, 0);
+            // A list as of before it.
+            log.list(1100, 1, 12, 100);
+            stray(&mut log, 1);
+            log.watch(1200, 1, 13, 13).on_stream(11);
+            stray(&mut log, 2);
+            if told_at < 3 {
+                // It may still come.
+                assert_eq!(log.card().total.events_lost, 0, "{told_at} {known}");
+            }
+            log.event(1201, 1, "c", 13).on_stream(11);
+            stray(&mut log, 3);
+            log.event(1300, 1, "d", 14).on_stream(11);
+            let total = log.card().total;
+            assert_eq!((total.events_lost, total.events), (0, 4));
+            assert_eq!((total.watches, total.watch_gaps), (1, 0));
+        }
+    }
+}
+
+#[test]
+fn what_a_list_shows_is_not_lost_though_a_watch_that_had_ended_did_not_bring_it() {
+    for told_at in 0..4 {
+        for known in [false, true] {
+            let mut log = cancelled();
+            if known {
+                log.update(1000, 1, "c", 13);
+            }
+            let stray = |log: &mut Script, step: usize| {
+                if step == told_at {
+                    log.event(1000, 1, "c", 13).undelivered();
+                }
+            };
+            stray(&mut log, 0);
+            log.list(1100, 1, 13, 100);
+            stray(&mut log, 1);
+            log.watch(1200, 1, 14, 13).on_stream(11);
+            stray(&mut log, 2);
+            log.event(1300, 1, "d", 14).on_stream(11);
+            stray(&mut log, 3);
+            let total = log.card().total;
+            assert_eq!(
+                (total.events_lost, total.watch_gaps),
+                (0, 0),
+                "{told_at} {known}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_neither_the_next_watch_nor_a_list_brings_is_lost() {
+    // Told before, and after, the watch that goes on behind it.
+    for told_at in 0..3 {
+        for listed in [false, true] {
+            let mut log = cancelled();
+            let stray = |log: &mut Script, step: usize| {
+                if step == told_at {
+                    log.event(1001, 1, "c", 13).undelivered();
+                }
+            };
+            stray(&mut log, 0);
+            if listed {
+                log.list(1100, 1, 12, 100);
+            }
+            log.watch(1200, 1, 14, 13).on_stream(11);
+            stray(&mut log, 1);
+            log.event(1300, 1, "d", 14).on_stream(11);
+            stray(&mut log, 2);
+            assert_eq!(log.card().total.events_lost, 1, "{told_at} {listed}");
+        }
+    }
+    // The next watch is to bring it, and goes on behind it.
+    let mut log = cancelled();
+    log.event(1001, 1, "c", 13)
+        .undelivered()
+        .watch(1200, 1, 13, 13)
+        .on_stream(11)
+        .event(1300, 1, "d", 14)
+        .on_stream(11);
+    assert_eq!(log.card().total.events_lost, 1);
+}
+
+#[test]
+fn an_event_that_was_dropped_before_the_watch_ended_is_lost_whenever_it_is_told() {
+    let mut log = cancelled();
+    log.event(900, 1, "c", 13)
+        .undelivered()
+        .struck("lossy")
+        .list(1100, 1, 13, 100)
+        .watch(1200, 1, 14, 13)
+        .on_stream(11);
+    let total = log.card().total;
+    assert_eq!((total.events_lost, total.events_lost_relisted), (1, 1));
+}
+
 #[test]
 fn all_pages_of_a_list_are_one_list() {
     let mut log = broken("compacted");

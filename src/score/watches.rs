@@ -54,14 +54,23 @@ pub(super) enum Note {
     Restored(usize),
 }
 
+/// Where an open watch is followed.
+#[derive(Debug, Clone, Copy)]
+struct Placed {
+    slot: usize,
+    /// Which creation it is.
+    turn: u32,
+    /// When it ended; etcd may go on sending what nobody waits for.
+    ended: Option<Moment>,
+}
+
 /// All watches.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Watches {
     pub ranges: Ranges,
     pub slots: Vec<Slot>,
-    /// Where each open watch is followed, and which creation it is; those that
-    /// ended lately, too.
-    placed: FxHashMap<(u64, WatchAt), (usize, u32)>,
+    /// Where each open watch is followed; those that ended lately, too.
+    placed: FxHashMap<(u64, WatchAt), Placed>,
     ended: VecDeque<(u64, WatchAt)>,
     /// The watches on each stream, also ended ones until the stream's own end is
     /// told.
@@ -121,7 +130,8 @@ impl Watches {
             }
         };
         let turn = self.slots[slot].turn;
-        self.placed.insert((conn, at), (slot, turn));
+        let ended = None;
+        self.placed.insert((conn, at), Placed { slot, turn, ended });
         self.streams
             .entry((conn, at.stream))
             .or_default()
@@ -203,20 +213,32 @@ impl Watches {
 
     /// An event passed, or was kept from the client.
     pub fn event(&mut self, conn: u64, at: WatchAt, event: &Passed<'_>) -> Note {
-        let Some(&(number, turn)) = self.placed.get(&(conn, at)) else {
+        let Some(&placed) = self.placed.get(&(conn, at)) else {
             self.unknown += 1;
             self.committed(event.key, event.revision, event.at.before(event.held));
             return Note::Nothing;
         };
+        let (number, turn) = (placed.slot, placed.turn);
         let hash = hash_of(event.key);
-        self.committed(event.key, event.revision, event.at.before(event.held));
         let range = self.slots[number].range;
+        let was_known = self.ranges.all[range].find(event.revision, hash).is_some();
+        self.committed(event.key, event.revision, event.at.before(event.held));
         let written = self.ranges.all[range]
             .find(event.revision, hash)
             .map(|commit| commit.at);
         let slot = &mut self.slots[number];
         if !event.delivered {
-            if !slot.has(event.revision, hash) {
+            // Whoever has no watch any more is not given anything by it. The change
+            // is still to come, by the next creation or a list, and is judged like
+            // all others; unless that was done when nobody knew of it.
+            let is_lost = match placed.ended.is_some_and(|ended| event.at >= ended) {
+                false => true,
+                true => {
+                    let is_news = !was_known && written.is_some();
+                    is_news && event.revision <= slot.checked && event.revision > slot.shown
+                }
+            };
+            if is_lost && !slot.has(event.revision, hash) {
                 slot.lose(event.revision, hash, &Arc::from(event.key));
             }
             return Note::Nothing;
@@ -281,7 +303,8 @@ impl Watches {
             }
             _ => {
                 let one = self.placed.get(&(conn, at));
-                one.map(|(slot, _)| *slot).into_iter().collect()
+                let one = one.filter(|one| one.turn == self.slots[one.slot].turn);
+                one.map(|one| one.slot).into_iter().collect()
             }
         };
         let mut notes = Vec::new();
@@ -298,9 +321,11 @@ impl Watches {
 
     /// A watch ended; says whether the client has to have it again.
     pub fn canceled(&mut self, conn: u64, at: WatchAt, cause: Ended, when: Moment) {
-        let Some(&(number, turn)) = self.placed.get(&(conn, at)) else {
+        let Some(placed) = self.placed.get_mut(&(conn, at)) else {
             return;
         };
+        placed.ended = placed.ended.or(Some(when));
+        let (number, turn) = (placed.slot, placed.turn);
         // The end of the stream itself will say whose wish it was.
         if cause != Ended::StreamEnded
             && let Some(here) = self.streams.get_mut(&(conn, at.stream))
@@ -313,6 +338,10 @@ impl Watches {
         self.ended.push_back((conn, at));
         if self.ended.len() > ENDED_MAX
             && let Some(oldest) = self.ended.pop_front()
+            && self
+                .placed
+                .get(&oldest)
+                .is_some_and(|one| one.ended.is_some())
         {
             self.placed.remove(&oldest);
         }
@@ -396,6 +425,7 @@ impl Watches {
         for slot in slots {
             self.judge(slot, self.slots[slot].told);
             let one = &mut self.slots[slot];
+            one.shown = one.shown.max(revision);
             since = Some(since.map_or(one.since, |since| since.min(one.since)));
             for (_, lost) in one.lost.range_mut(..=(revision, u64::MAX)) {
                 lost.relisted = true;
