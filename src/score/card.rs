@@ -240,8 +240,10 @@ pub struct LostEvent {
 pub struct Recreation {
     /// When.
     pub at: Moment,
-    /// How long it had been away.
-    pub away_us: u64,
+    /// How long it had been away; unknown where it was created anew before the old
+    /// one was seen to end, and no change had waited by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away_us: Option<u64>,
     /// From which revision on; 0 for now.
     pub start_revision: i64,
     /// The last revision that the client had before, by an event or a list.
@@ -449,6 +451,8 @@ fn watch(
             State::Open { .. } => "open",
             State::Away { wish, .. } if wish == Wish::Client || !wanted => "ended",
             State::Away { .. } => "away",
+            // Nobody's are not told.
+            State::Joined => "ended",
         }
         .into(),
         events: slot.events,

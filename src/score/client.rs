@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::hash::Hasher;
+use std::mem::discriminant;
 use std::net::IpAddr;
 
 use rustc_hash::{FxHashMap, FxHasher};
@@ -35,7 +36,10 @@ pub(super) enum Mark {
     /// What a watch had told was listed.
     Relist,
     /// A connection of it ended, whoever ended it.
-    Lost,
+    Lost {
+        /// When the latest was opened that stands instead.
+        newer: Option<Moment>,
+    },
     Opened,
 }
 
@@ -49,7 +53,7 @@ impl Mark {
             Mark::Ping => Some("ping"),
             Mark::Rewatch => Some("rewatch"),
             Mark::Relist => Some("list"),
-            Mark::Lost | Mark::Opened => None,
+            Mark::Lost { .. } | Mark::Opened => None,
         }
     }
 }
@@ -170,7 +174,10 @@ impl Client {
     /// Takes note of a sign. Once the failure has begun only the first of each
     /// kind matters, and every loss and opening that may follow it.
     pub fn mark(&mut self, at: Moment, mark: Mark, begun: Option<Moment>) {
-        let seen = |one: &(Moment, Mark)| one.1 == mark && begun.is_some_and(|from| one.0 >= from);
+        let kind = discriminant(&mark);
+        let seen = |one: &(Moment, Mark)| {
+            discriminant(&one.1) == kind && begun.is_some_and(|from| one.0 >= from)
+        };
         if begun.is_some() && mark != Mark::Opened && self.marks.iter().any(seen) {
             return;
         }
@@ -193,15 +200,28 @@ impl Client {
     }
 
     /// From the first connection that was lost after `begun` to the first that
-    /// was opened then; the second is `None` while there is none.
+    /// was opened then; the second is `None` while there is none. One that was
+    /// opened between `begun` and the loss is there at once.
     pub fn reconnected(&self, begun: Moment) -> Option<(Moment, Option<Moment>)> {
-        let of = |wanted: Mark, from: Moment| {
-            let marks = self.marks.iter();
-            let fit = marks.filter(move |(at, mark)| *mark == wanted && *at >= from);
-            fit.map(|(at, _)| *at).min()
-        };
-        let lost = of(Mark::Lost, begun)?;
-        Some((lost, of(Mark::Opened, lost)))
+        let lost = self.marks.iter().filter_map(|(at, mark)| match mark {
+            Mark::Lost { newer } if *at >= begun => Some((*at, *newer)),
+            _ => None,
+        });
+        let (lost, newer) = lost.min_by_key(|(at, _)| *at)?;
+        if newer.is_some_and(|newer| newer >= begun) {
+            return Some((lost, Some(lost)));
+        }
+        let opened = self.marks.iter();
+        let opened = opened.filter(|(at, mark)| *mark == Mark::Opened && *at >= lost);
+        Some((lost, opened.map(|(at, _)| *at).min()))
+    }
+
+    /// When the latest connection was opened that may stand instead of one that
+    /// was opened at `before`.
+    pub fn opened_after(&self, before: Option<Moment>) -> Option<Moment> {
+        let marks = self.marks.iter().filter(|_| self.open > 0);
+        let opened = marks.filter(|(at, mark)| *mark == Mark::Opened && Some(*at) > before);
+        opened.map(|(at, _)| *at).max()
     }
 
     pub fn listed(&mut self, list: List) {

@@ -230,6 +230,8 @@ pub struct CallFact<'a> {
     pub injected: bool,
     /// Whether the client reset it.
     pub reset_by_client: bool,
+    /// Whether the connection was lost under it, whoever closed that.
+    pub connection_lost: bool,
     /// Whether the client closed the connection under it.
     pub lost_by_client: bool,
     /// Whether it is a stream that lives as long as its client wants.

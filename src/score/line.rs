@@ -186,6 +186,7 @@ fn call<'a>(line: &mut Line<'a>, ended: Moment) -> Result<CallFact<'a>, NoFact> 
         orderly: line.ending.is_none(),
         injected: matches!(is(&line.ending), "injected" | "injected_reset"),
         reset_by_client: is(&line.reset_by) == "client",
+        connection_lost: is(&line.ending) == "connection_lost",
         lost_by_client: is(&line.lost_by) == "client",
         stream_call: is_stream(&method, &verb),
         response_bytes: line.response_bytes.unwrap_or(0),

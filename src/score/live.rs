@@ -70,6 +70,7 @@ pub(super) fn call<'a>(call: &'a Call, operation: &Operation<'a>, at: Moment) ->
                 ..
             }
         ),
+        connection_lost: matches!(ending, Ending::ConnectionLost { .. }),
         lost_by_client: matches!(
             ending,
             Ending::ConnectionLost {

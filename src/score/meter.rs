@@ -222,13 +222,15 @@ impl Meter {
             Some(_) => self.client(fact.conn, fact.ip, agent),
             None => self.connections.get(&fact.conn).and_then(|one| one.client),
         };
-        self.connections.remove(&fact.conn);
+        let opened = self.connections.remove(&fact.conn);
+        let opened = opened.and_then(|one| one.opened);
         let Some(client) = client else { return };
         let begun = self.window.begin();
         let client = &mut self.clients[client];
         client.open = client.open.saturating_sub(1);
         client.closed += 1;
-        client.mark(fact.at, Mark::Lost, begun);
+        let newer = client.opened_after(opened);
+        client.mark(fact.at, Mark::Lost { newer }, begun);
         if by == Some(Side::Client) {
             client.mark(fact.at, Mark::Close, begun);
         }
@@ -310,7 +312,13 @@ impl Meter {
                     (false, true) => Wish::ClientClosed,
                     (false, false) => Wish::Other,
                 };
-                self.watches.stream_ended(fact.conn, call.stream, wish);
+                let stream = (fact.conn, call.stream);
+                let joined = self
+                    .watches
+                    .stream_ended(stream, wish, call.connection_lost);
+                for (client, at) in joined {
+                    self.note(Note::Recreated(client), at);
+                }
             }
             return;
         }

@@ -5,6 +5,7 @@
 //! ([`Probe`]), or from the lines of a log ([`Reader`]); both ways give the same
 //! card for the same traffic. `docs/scorecard.md` defines each figure.
 
+mod beside;
 mod card;
 mod census;
 mod client;

@@ -339,11 +339,11 @@ impl WatchCard {
         }
         for one in self.recreations.iter().take(3) {
             let had = one.last_revision;
-            let mut part = format!(
-                "created anew after {} from @{}, had @{had}",
-                duration(one.away_us),
-                one.start_revision
-            );
+            let mut part = String::from("created anew");
+            if let Some(away) = one.away_us {
+                let _ = write!(part, " after {}", duration(away));
+            }
+            let _ = write!(part, " from @{}, had @{had}", one.start_revision);
             part.push_str(match (one.relisted, one.gap) {
                 (true, _) => " by a list",
                 (false, true) => ": changes left out",

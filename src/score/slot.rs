@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::beside::Beside;
 use super::fact::{Moment, WatchAt};
 
 /// Lost events that are kept one by one, of each watch; more are counted.
@@ -51,10 +52,14 @@ pub(super) struct Slot {
     pub away: Option<u64>,
     /// Ends that were not the client's wish.
     pub ends: u64,
-    /// A list since it ended showed all up to this revision.
+    /// A list since it was created or ended showed all up to this revision.
     pub listed: Option<i64>,
     /// It fell so far behind that not all can be judged.
     pub unjudged: bool,
+    /// How it began beside an older one, as long as it may turn out to be that.
+    pub beside: Option<Box<Beside>>,
+    /// The one that began beside this.
+    pub next: Option<usize>,
 }
 
 /// How a watch stands.
@@ -69,6 +74,8 @@ pub(super) enum State {
         stream: u32,
         wish: Wish,
     },
+    /// It turned out to be another one, and is that now.
+    Joined,
 }
 
 /// Whose wish a watch's end was.
@@ -105,7 +112,8 @@ pub(super) struct Recreated {
     pub start_revision: i64,
     /// The last revision that the client had before.
     pub last_revision: i64,
-    pub away: u64,
+    /// How long it was away, in microseconds; `None` where that is not known.
+    pub away: Option<u64>,
     /// Changes between the two that nothing showed to the client.
     pub gap: bool,
     pub relisted: bool,
@@ -143,7 +151,15 @@ impl Slot {
             ends: 0,
             listed: None,
             unjudged: false,
+            beside: None,
+            next: None,
         }
+    }
+
+    /// One that turned out to be another, and nobody's.
+    pub fn joined() -> Slot {
+        let nobody = (usize::MAX, usize::MAX);
+        Slot::new(nobody, State::Joined, 0, Moment::default())
     }
 
     /// Whether the client was given this change by an event.

@@ -349,6 +349,221 @@ fn an_event_that_was_dropped_before_the_watch_ended_is_lost_whenever_it_is_told(
     assert_eq!((total.events_lost, total.events_lost_relisted), (1, 1));
 }
 
+/// A connection that died at 1 s; the client watches on another from 4 s on, and
+/// the dead one is seen to end at 9 s.
+fn half_open(start: i64, meanwhile: impl Fn(&mut Script)) -> Script {
+    let mut log = healthy();
+    log.fault(1000, 1, "half-open");
+    meanwhile(&mut log);
+    log.opened(4000, 2).watch(4001, 2, start, 14);
+    log
+}
+
+fn dead_one_ends(log: &mut Script) {
+    log.canceled(9000, 1, "stream_ended")
+        .stream_end(
+            9000,
+            1,
+            json!({ "ending": "connection_lost", "lost_by": "client" }),
+        )
+        .closed(9000, 1, "client")
+        .struck("half-open");
+}
+
+#[test]
+fn a_watch_that_goes_on_before_its_dead_connection_ends_is_the_same() {
+    let mut log = half_open(13, |log| {
+        log.update(1100, 3, "c", 13).update(1200, 3, "d", 14);
+    });
+    log.event(4002, 2, "c", 13).event(4002, 2, "d", 14);
+    // Until the old one ends there are two.
+    assert_eq!(log.card().total.watches, 2);
+    // What lay in the dead connection is told as it ends, and has come already.
+    log.event(9000, 1, "c", 13).event(9000, 1, "d", 14);
+    dead_one_ends(&mut log);
+    log.event(9500, 2, "e", 15).get(12_000, 2, "a", 1000);
+    let card = log.card();
+    let total = &card.total;
+    assert_eq!((total.watches, total.watches_recreated), (1, 1), "{card}");
+    assert_eq!((total.watches_missing, total.watches_ended), (0, 0));
+    assert_eq!((total.watch_gaps, total.watch_overlaps), (0, 0));
+    assert_eq!((total.events_lost, total.events_duplicated), (0, 0));
+    // A change waited from 1.1 s on.
+    assert_eq!(total.watch_away_us, Some(2_901_000));
+    assert_eq!(total.behind_us, Some(2_902_000));
+    assert_eq!(total.reconnected_us, Some(0));
+    // It was back at 4.001 s.
+    assert_eq!(total.recovery_us, Some(3_001_000));
+    let again = &card.clients[0].watches[0].recreations[0];
+    assert_eq!((again.start_revision, again.last_revision), (13, 12));
+    assert!(!again.relisted && !again.gap);
+    // It goes on like any other.
+    log.canceled(13_000, 2, "server").watch(13_500, 2, 16, 15);
+    let total = log.card().total;
+    assert_eq!((total.watches, total.watches_recreated), (1, 2));
+}
+
+#[test]
+fn how_long_a_watch_was_away_is_unknown_where_nothing_waited() {
+    let mut log = half_open(13, |_| {});
+    dead_one_ends(&mut log);
+    let card = log.card();
+    let total = &card.total;
+    assert_eq!((total.watches, total.watches_recreated), (1, 1));
+    assert_eq!(total.watch_away_us, None);
+    let text = card.to_string();
+    assert!(text.contains("created anew from @13, had @12"), "{text}");
+}
+
+#[test]
+fn a_watch_that_goes_on_beside_its_old_one_is_judged() {
+    // From what it had been given.
+    let mut log = half_open(12, |_| {});
+    log.event(4002, 2, "b", 12);
+    dead_one_ends(&mut log);
+    let total = log.card().total;
+    assert_eq!((total.watches, total.watch_overlaps), (1, 1));
+    assert_eq!((total.watch_gaps, total.events_duplicated), (0, 0));
+    // Behind a list.
+    let mut log = half_open(15, |log| {
+        log.update(1100, 3, "c", 13)
+            .update(1200, 3, "d", 14)
+            .list(3900, 2, 14, 100);
+    });
+    log.event(4002, 2, "e", 15);
+    dead_one_ends(&mut log);
+    let card = log.card();
+    let total = &card.total;
+    assert_eq!((total.watches, total.watch_gaps), (1, 0), "{card}");
+    assert_eq!((total.events_lost, total.watches_missing), (0, 0));
+    assert!(card.clients[0].watches[0].recreations[0].relisted);
+    // What was dropped on the old one, and what the new one is not given, is lost.
+    let mut log = half_open(13, |log| {
+        log.event(1100, 1, "c", 13).undelivered();
+    });
+    log.event(4002, 2, "d", 14);
+    dead_one_ends(&mut log);
+    assert_eq!(log.card().total.events_lost, 1);
+    // And is not, if the new one brings it.
+    let mut log = half_open(13, |log| {
+        log.event(1100, 1, "c", 13).undelivered();
+    });
+    log.event(4002, 2, "c", 13);
+    dead_one_ends(&mut log);
+    assert_eq!(log.card().total.events_lost, 0);
+    // What was dropped before it began it does not bring.
+    let mut log = half_open(14, |log| {
+        log.event(900, 1, "c", 13).undelivered();
+        log.event(901, 1, "d", 14);
+    });
+    log.event(4002, 2, "d", 14);
+    dead_one_ends(&mut log);
+    assert_eq!(log.card().total.events_lost, 1);
+}
+
+#[test]
+fn a_watch_that_leaves_a_dead_stream_goes_on_beside_it_too() {
+    let mut log = half_open(13, |_| {});
+    log.canceled(5000, 1, "stream_ended")
+        .stream_end(5000, 1, json!({ "ending": "reset", "reset_by": "client" }))
+        .event(5100, 2, "c", 13);
+    let total = log.card().total;
+    assert_eq!((total.watches, total.watches_recreated), (1, 1));
+    // One that was given all, and was left long afterwards, was another.
+    let mut log = half_open(13, |_| {});
+    log.event(4100, 1, "c", 13)
+        .event(4100, 2, "c", 13)
+        .canceled(8000, 1, "stream_ended")
+        .stream_end(8000, 1, json!({ "ending": "reset", "reset_by": "client" }));
+    let total = log.card().total;
+    assert_eq!((total.watches, total.watches_recreated), (2, 0));
+    assert_eq!(total.watches_missing, 0);
+}
+
+#[test]
+fn watches_side_by_side_are_several() {
+    // From now on, from where the other is, and from beyond that.
+    for start in [0, 13, 20] {
+        let mut log = half_open(start, |_| {});
+        log.event(5000, 1, "c", 13);
+        if start == 13 {
+            log.event(5000, 2, "c", 13);
+        }
+        log.event(5100, 1, "u", 20).event(5100, 2, "u", 20);
+        let total = log.card().total;
+        assert_eq!((total.watches, total.watches_recreated), (2, 0), "{start}");
+        assert_eq!(total.watches_missing, 0);
+    }
+    // One that begins from now on is not the one that ends.
+    let mut log = half_open(0, |_| {});
+    dead_one_ends(&mut log);
+    assert_eq!(log.card().total.watches, 2);
+    // etcd ends one: it is that which is created anew.
+    let mut log = half_open(13, |_| {});
+    log.canceled(5000, 1, "server").watch(5500, 1, 13, 12);
+    let total = log.card().total;
+    assert_eq!((total.watches, total.watches_recreated), (2, 1));
+    assert_eq!(total.watch_away_us, Some(500_000));
+}
+
+#[test]
+fn several_dead_connections_in_a_row_are_one_watch() {
+    for first_to_end in [1, 2] {
+        let mut log = half_open(13, |_| {});
+        log.event(4100, 2, "c", 13)
+            .opened(6000, 3)
+            .watch(6001, 3, 14, 13)
+            .event(6100, 3, "d", 14);
+        for conn in [first_to_end, 3 - first_to_end] {
+            log.canceled(9000, conn, "stream_ended")
+                .stream_end(
+                    9000,
+                    conn,
+                    json!({ "ending": "connection_lost", "lost_by": "client" }),
+                )
+                .closed(9000, conn, "client");
+        }
+        log.event(9100, 3, "e", 15).event(9100, 3, "e", 15);
+        let total = log.card().total;
+        assert_eq!((total.watches, total.watches_recreated), (1, 2));
+        assert_eq!((total.watches_missing, total.events_lost), (0, 0));
+        // What the last one tells is still told of it.
+        assert_eq!((total.events, total.events_duplicated), (6, 1));
+    }
+}
+
+#[test]
+fn a_connection_that_was_opened_before_the_old_one_ended_is_the_new_one() {
+    // It stood when the failure began: none was opened for it.
+    let mut log = healthy();
+    log.opened(300, 2)
+        .get(310, 2, "a", 1000)
+        .fault(1000, 1, "dead")
+        .closed(9000, 1, "client");
+    assert_eq!(log.card().total.reconnected_us, None);
+    // It was opened after the failure began, and is itself lost.
+    let mut log = healthy();
+    log.fault(1000, 1, "dead")
+        .opened(2000, 2)
+        .get(2010, 2, "a", 1000)
+        .closed(3000, 2, "server")
+        .opened(3500, 3)
+        .get(3510, 3, "a", 1000);
+    assert_eq!(log.card().total.reconnected_us, Some(500_000));
+    // It was opened after the failure began, which is told in the end.
+    let at = |text: &str| Moment::parse(text).expect(text);
+    let mut log = healthy();
+    log.opened(2000, 2)
+        .get(2010, 2, "a", 1000)
+        .closed(9000, 1, "client");
+    let card = log.card_with(Options {
+        from: Some(at("2026-11-03T08:00:01Z")),
+        to: Some(at("2026-11-03T08:00:02Z")),
+        ..Options::default()
+    });
+    assert_eq!(card.total.reconnected_us, Some(0));
+}
+
 #[test]
 fn all_pages_of_a_list_are_one_list() {
     let mut log = broken("compacted");
@@ -799,6 +1014,10 @@ proptest::proptest! {
         for (step, at, conn, n, odd) in steps {
             let revision = if odd { ODD[(n + 1) as usize] } else { 10 + n + at as i64 / 100 };
             let name = ["a", "b"][(at % 2) as usize];
+            let end = match odd {
+                true => json!({ "ending": "connection_lost", "lost_by": "client" }),
+                false => json!({ "ending": "reset", "reset_by": "client" }),
+            };
             match step {
                 0 => log.opened(at, conn),
                 1 => log.closed(at, conn, "client"),
@@ -808,7 +1027,7 @@ proptest::proptest! {
                 5 => log.event(at, conn, name, revision).with(json!({ "delivered": odd })),
                 6 => log.progress(at, conn, n, revision),
                 7 => log.canceled(at, conn, ["compacted", "stream_ended", "requested"][conn as usize - 1]),
-                8 => log.stream_end(at, conn, json!({ "ending": "connection_lost", "lost_by": "client" })),
+                8 => log.canceled(at, conn, "stream_ended").stream_end(at, conn, end),
                 9 => log.update(at, conn, name, revision).with(json!({ "duration_us": u64::MAX })),
                 10 => log.list(at, conn, revision, u64::MAX),
                 _ => log.update(at, conn, name, 0).with(json!({ "status": "UNAVAILABLE", "revision": null })),

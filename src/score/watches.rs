@@ -22,7 +22,7 @@ const GIVEN_MAX: usize = 512;
 const SLOTS_MAX: usize = 131_072;
 
 /// Re-creations that are kept one by one, of each watch; more are counted.
-const RECREATIONS_MAX: usize = 16;
+pub(super) const RECREATIONS_MAX: usize = 16;
 
 /// From when on a watch that was not given a change counts as behind.
 pub(super) const BEHIND: u64 = 1_000_000;
@@ -56,10 +56,10 @@ pub(super) enum Note {
 
 /// Where an open watch is followed.
 #[derive(Debug, Clone, Copy)]
-struct Placed {
-    slot: usize,
+pub(super) struct Placed {
+    pub slot: usize,
     /// Which creation it is.
-    turn: u32,
+    pub turn: u32,
     /// When it ended; etcd may go on sending what nobody waits for.
     ended: Option<Moment>,
 }
@@ -69,13 +69,15 @@ struct Placed {
 pub(super) struct Watches {
     pub ranges: Ranges,
     pub slots: Vec<Slot>,
+    /// Those of them that are nobody's.
+    pub free: Vec<usize>,
     /// Where each open watch is followed; those that ended lately, too.
-    placed: FxHashMap<(u64, WatchAt), Placed>,
+    pub placed: FxHashMap<(u64, WatchAt), Placed>,
     ended: VecDeque<(u64, WatchAt)>,
     /// The watches on each stream, also ended ones until the stream's own end is
     /// told.
-    streams: FxHashMap<(u64, u32), FxHashSet<usize>>,
-    by_client: FxHashMap<(usize, usize), Vec<usize>>,
+    pub streams: FxHashMap<(u64, u32), FxHashSet<usize>>,
+    pub by_client: FxHashMap<(usize, usize), Vec<usize>>,
     /// Watches that were not followed because there were too many, or that
     /// began before the facts did.
     pub unknown: u64,
@@ -101,42 +103,57 @@ impl Watches {
             ..=0 => revision.saturating_add(1),
             start => start,
         };
-        let here = self.by_client.entry((client, range)).or_default();
-        let away = here
-            .iter()
-            .copied()
-            .filter(|&one| matches!(self.slots[one].state, State::Away { .. }))
-            .min_by_key(|&one| match self.slots[one].state {
-                State::Away { since, wish, .. } => (wish == Wish::Client, since),
-                State::Open { .. } => (true, when),
-            });
+        let here = self.by_client.get(&(client, range));
+        let here = here.map_or(&[][..], |here| &here[..]);
+        let older = self.older(here, (conn, at), start);
+        let away = here.iter().filter_map(|&one| match self.slots[one].state {
+            State::Away { since, wish, .. } => Some((wish == Wish::Client, since, one)),
+            State::Open { .. } | State::Joined => None,
+        });
+        let away = away.min().filter(|(by_wish, _, one)| {
+            // One that the client left is not what it goes on with, if that would
+            // leave changes out, and another fits.
+            let skips = start > self.slots[*one].last_revision.saturating_add(1);
+            !(*by_wish && skips && older.is_some_and(|older| self.follows(older, start)))
+        });
+        let away = away.map(|(_, _, one)| one);
         let (slot, note) = match away {
             Some(slot) => (slot, self.recreate(slot, (conn, at), first, start, when)),
-            None if self.slots.len() >= SLOTS_MAX => {
+            None if self.free.is_empty() && self.slots.len() >= SLOTS_MAX => {
                 self.unknown += 1;
                 return Note::Nothing;
             }
             None => {
-                let slot = self.slots.len();
+                let state = State::Open { conn, at };
+                let new = Slot::new((client, range), state, first, when);
+                let slot = self.put(new);
+                let here = self.by_client.entry((client, range)).or_default();
                 here.push(slot);
                 self.ranges.all[range].slots.push(slot);
-                self.slots.push(Slot::new(
-                    (client, range),
-                    State::Open { conn, at },
-                    first,
-                    when,
-                ));
+                if let Some(older) = older {
+                    self.put_beside(older, slot, start, when);
+                }
                 (slot, Note::Nothing)
             }
         };
         let turn = self.slots[slot].turn;
         let ended = None;
         self.placed.insert((conn, at), Placed { slot, turn, ended });
+        self.placed_beside(slot, (conn, at));
         self.streams
             .entry((conn, at.stream))
             .or_default()
             .insert(slot);
         note
+    }
+
+    fn put(&mut self, slot: Slot) -> usize {
+        if let Some(number) = self.free.pop() {
+            self.slots[number] = slot;
+            return number;
+        }
+        self.slots.push(slot);
+        self.slots.len() - 1
     }
 
     fn recreate(
@@ -148,6 +165,7 @@ impl Watches {
         when: Moment,
     ) -> Note {
         let range = self.slots[number].range;
+        self.part_next(number);
         self.judge(number, self.slots[number].told);
         let slot = &mut self.slots[number];
         let State::Away { since, wish, .. } = slot.state else {
@@ -180,7 +198,7 @@ impl Watches {
                 at: when,
                 start_revision: start,
                 last_revision: had,
-                away,
+                away: Some(away),
                 gap,
                 relisted,
             });
@@ -277,10 +295,28 @@ impl Watches {
             hash,
             turn,
         });
-        if self.slots[number].given.len() > GIVEN_MAX {
+        let next = slot.next.filter(|_| turn == slot.turn);
+        self.bound_given(number);
+        let note = self.settle_pending(number, event.at);
+        let Some(next) = next.map(|next| &mut self.slots[next]) else {
+            return note;
+        };
+        if let Some(beside) = &mut next.beside
+            && event.at > beside.at
+        {
+            beside.alive = beside.alive.or(Some(event.at));
+        }
+        // What the client has by a watch beside this one is not late here.
+        match next.last_revision >= event.revision {
+            true => Note::Nothing,
+            false => note,
+        }
+    }
+
+    pub fn bound_given(&mut self, number: usize) {
+        while self.slots[number].given.len() > GIVEN_MAX {
             self.forget_oldest(number);
         }
-        self.settle_pending(number, event.at)
     }
 
     /// Before what was given is forgotten, all up to there is judged.
@@ -363,6 +399,8 @@ impl Watches {
         slot.listed = None;
         if wish == Wish::Client {
             slot.pending = None;
+            self.part(number);
+            self.part_next(number);
         }
     }
 
@@ -374,6 +412,7 @@ impl Watches {
                 && on == conn
             {
                 slot.pending = None;
+                slot.listed = None;
                 slot.state = State::Away {
                     since: when,
                     conn,
@@ -384,9 +423,16 @@ impl Watches {
         }
     }
 
-    /// The stream of watches ended, and by whose wish: told after the ends of
-    /// its watches.
-    pub fn stream_ended(&mut self, conn: u64, stream: u32, wish: Wish) {
+    /// The stream of watches ended, by whose wish, and whether it went with its
+    /// connection: told after the ends of its watches. Says of which clients one
+    /// had been created anew by then, and when.
+    pub fn stream_ended(
+        &mut self,
+        (conn, stream): (u64, u32),
+        wish: Wish,
+        with_connection: bool,
+    ) -> Vec<(usize, Moment)> {
+        let mut joined = Vec::new();
         let ended = self.streams.remove(&(conn, stream));
         for number in ended.into_iter().flatten() {
             let slot = &mut self.slots[number];
@@ -405,8 +451,18 @@ impl Watches {
                 if wish == Wish::Client {
                     slot.pending = None;
                 }
+                if with_connection || wish == Wish::Client {
+                    joined.extend(self.join(number));
+                }
+            }
+            if let State::Away {
+                wish: Wish::Client, ..
+            } = self.slots[number].state
+            {
+                self.part(number);
             }
         }
+        joined
     }
 
     /// The client read a whole range at a revision: what it holds is no longer
@@ -426,13 +482,13 @@ impl Watches {
             self.judge(slot, self.slots[slot].told);
             let one = &mut self.slots[slot];
             one.shown = one.shown.max(revision);
+            one.listed = one.listed.max(Some(revision));
             since = Some(since.map_or(one.since, |since| since.min(one.since)));
             for (_, lost) in one.lost.range_mut(..=(revision, u64::MAX)) {
                 lost.relisted = true;
             }
             if let State::Away { .. } = one.state {
                 // What it had to be given is settled; what a list shows it is not.
-                one.listed = one.listed.max(Some(revision));
                 one.last_revision = one.last_revision.max(revision);
                 one.checked = one.checked.max(revision);
                 self.settle_pending(slot, when);
@@ -503,7 +559,7 @@ impl Watches {
     }
 
     /// Whatever up to `until` was not given is lost.
-    fn judge(&mut self, number: usize, until: i64) {
+    pub fn judge(&mut self, number: usize, until: i64) {
         let slot = &mut self.slots[number];
         if until <= slot.checked {
             return;

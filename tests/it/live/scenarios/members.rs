@@ -58,6 +58,9 @@ async fn a_half_open_connection_is_found_by_its_pings(mut stack: Stack) {
     // It is its connection that gives the client away.
     assert_eq!(outcome.figure("relists"), 0);
     assert!(outcome.figure("noticed_us") >= 1_000_000);
+    // It watched elsewhere before its old connection was seen to end.
+    assert_eq!(outcome.figure("watches_missing"), 0);
+    assert!(outcome.figure("watches_recreated") >= 1);
     // Of a dead direction nothing shows but its beginning: the failure is told.
     assert_eq!(outcome.0["scorecard"]["failure"]["given"], true);
 }
