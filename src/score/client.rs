@@ -182,11 +182,13 @@ impl Client {
             return;
         }
         if self.marks.len() >= MARKS_MAX {
-            match begun {
-                None => self.marks.pop_front(),
+            // What was before the failure matters least.
+            let oldest = self.marks.iter().position(|(at, _)| Some(*at) < begun);
+            match oldest {
+                Some(oldest) => self.marks.remove(oldest),
                 // Openings alone are not bounded by their kind.
-                Some(_) if mark == Mark::Opened => return,
-                Some(_) => self.marks.pop_front(),
+                None if begun.is_some() && mark == Mark::Opened => return,
+                None => self.marks.pop_front(),
             };
         }
         self.marks.push_back((at, mark));

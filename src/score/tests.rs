@@ -565,6 +565,23 @@ fn a_connection_that_was_opened_before_the_old_one_ended_is_the_new_one() {
 }
 
 #[test]
+fn what_went_on_before_the_failure_does_not_hide_a_reconnection() {
+    let mut log = healthy();
+    for turn in 0..300 {
+        log.list(300 + turn, 1, 12, 10);
+    }
+    log.closed(2000, 1, "server")
+        .opened(2500, 2)
+        .get(2510, 2, "a", 1000);
+    let at = |text: &str| Moment::parse(text).expect(text);
+    let card = log.card_with(Options {
+        from: Some(at("2026-11-03T08:00:01Z")),
+        ..Options::default()
+    });
+    assert_eq!(card.total.reconnected_us, Some(500_000));
+}
+
+#[test]
 fn all_pages_of_a_list_are_one_list() {
     let mut log = broken("compacted");
     log.list(1400, 1, 14, 5000)
