@@ -173,6 +173,9 @@ pub(super) fn too_old() -> Failure {
     )
 }
 
+/// For how long all has to be as before until it counts, and a little more.
+const CALM: Duration = Duration::from_millis(1_200);
+
 /// Waits until the clients are as they were before, or for as long as that may
 /// take.
 async fn settled(admin: &Admin, incident: &Incident) {
@@ -180,7 +183,10 @@ async fn settled(admin: &Admin, incident: &Incident) {
     while over.elapsed() < incident.settle {
         match admin.client().measurement().await {
             // Of a failure that was not seen nobody recovers.
-            Ok(card) if card.failure.is_none() || card.total.recovery_us.is_some() => return,
+            Ok(card) if card.failure.is_none() => return,
+            // Where faults do not show the failure's end the card takes it for
+            // earlier than it was: what is calm has to be so from now on.
+            Ok(card) if card.total.recovery_us.is_some() && over.elapsed() >= CALM => return,
             Ok(_) => {}
             // The end says what is wrong.
             Err(_) => return,
