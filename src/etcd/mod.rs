@@ -10,6 +10,7 @@ mod open_call;
 mod pacing;
 mod plain_request;
 mod read;
+mod reading;
 pub mod schema;
 mod session;
 mod tracker;
