@@ -13,6 +13,10 @@ use super::watches::{BEHIND, RECREATIONS_MAX, Watches};
 /// Creations that are remembered of a watch that began beside another.
 const PLACES_MAX: usize = 64;
 
+/// For how long a client that leaves its watch for another one keeps both, where
+/// no failure hides the end of the first from us; in microseconds.
+const SIDE_BY_SIDE: u64 = 10_000_000;
+
 /// How a watch began beside an older one that was open.
 #[derive(Debug, Clone)]
 pub(super) struct Beside {
@@ -120,7 +124,11 @@ impl Watches {
     /// A watch has ended with its connection or stream: if another began beside
     /// it, it goes on as that. Says whose it is and when it was created anew, if
     /// its end was not the client's wish.
-    pub(super) fn join(&mut self, number: usize) -> Option<(usize, Moment)> {
+    pub(super) fn join(
+        &mut self,
+        number: usize,
+        failure: Option<Moment>,
+    ) -> Option<(usize, Moment)> {
         let next = self.slots[number].next?;
         let beside = self.slots[next].beside.clone()?;
         let State::Away { since, wish, .. } = self.slots[number].state else {
@@ -135,6 +143,9 @@ impl Watches {
         // well, had two.
         let had_two =
             wish == Wish::Client && beside.alive.is_some_and(|at| since.since(at) > BEHIND);
+        // Where nothing fails two that stood side by side for long were two.
+        let in_failure = failure.is_some_and(|began| beside.at >= began);
+        let had_two = had_two || !in_failure && since.since(beside.at) > SIDE_BY_SIDE;
         let is_same = beside.turn == self.slots[number].turn;
         if !is_wanted || had_two || !is_same || !self.follows(number, beside.start) {
             self.part_next(number);

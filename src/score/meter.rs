@@ -315,7 +315,7 @@ impl Meter {
                 let stream = (fact.conn, call.stream);
                 let joined = self
                     .watches
-                    .stream_ended(stream, wish, call.connection_lost);
+                    .stream_ended(stream, wish, call.connection_lost, begun);
                 for (client, at) in joined {
                     self.note(Note::Recreated(client), at);
                 }

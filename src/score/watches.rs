@@ -424,13 +424,15 @@ impl Watches {
     }
 
     /// The stream of watches ended, by whose wish, and whether it went with its
-    /// connection: told after the ends of its watches. Says of which clients one
+    /// connection: told after the ends of its watches. `failure` is when one began.
+    /// Says of which clients one
     /// had been created anew by then, and when.
     pub fn stream_ended(
         &mut self,
         (conn, stream): (u64, u32),
         wish: Wish,
         with_connection: bool,
+        failure: Option<Moment>,
     ) -> Vec<(usize, Moment)> {
         let mut joined = Vec::new();
         let ended = self.streams.remove(&(conn, stream));
@@ -452,7 +454,7 @@ impl Watches {
                     slot.pending = None;
                 }
                 if with_connection || wish == Wish::Client {
-                    joined.extend(self.join(number));
+                    joined.extend(self.join(number, failure));
                 }
             }
             if let State::Away {
