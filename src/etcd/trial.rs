@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use super::call::{Ending, Request};
 use super::course::{Course, Told, Wanted};
-use super::method::Method;
 use super::open_call::{Judged, Kind, OpenCall, Trial};
 use super::tracker::Tracker;
 use super::verdict::{Asked, Errand, FaultId, Hit, Judge, MOST_KEPT, Refreshed, Suspicion};
@@ -84,9 +83,9 @@ impl Bench {
         self.held.clone()
     }
 
-    /// Whether faults could touch watches of this call.
+    /// Whether faults could touch watches of this Watch stream.
     pub fn touches_watches(&mut self, call: &OpenCall, peers: &Peers, now: Instant) -> bool {
-        let watches = self.refreshed.watches && call.method == Method::Watch;
+        let watches = self.refreshed.watches;
         let judge = self.judge.as_mut().filter(|_| watches);
         judge.is_some_and(|judge| {
             judge.touches_watches(&call.asked(peers, &Request::Unread, 0), now)

@@ -143,7 +143,8 @@ impl Tracker {
         watching.header = response.header.into();
         let dead = |id: i64| watching.watches.get(&id).is_some_and(|watch| watch.dead);
         if dead(response.watch_id) && !response.created {
-            let ended = response.canceled;
+            // etcd's confirmation is the last that can come.
+            let ended = response.canceled.then_some(response.watch_id);
             return self.late_for_the_dead(call, watching, &taken, ended, doing);
         }
         let (id, fragment) = (response.watch_id, response.fragment);
@@ -165,7 +166,7 @@ impl Tracker {
         call: &mut OpenCall,
         watching: &mut Watching,
         taken: &Taken,
-        ended: bool,
+        ended: Option<i64>,
         doing: &mut Doing<'_>,
     ) {
         for mut note in self.notes_of(call, taken, doing.now) {
@@ -174,9 +175,8 @@ impl Tracker {
                 self.events.push_back(Event::Watch(note));
             }
         }
-        if ended {
-            // etcd's confirmation: nothing more can come.
-            watching.watches.remove(&response_id(&taken.body));
+        if let Some(id) = ended {
+            watching.watches.remove(&id);
         }
     }
 
@@ -598,8 +598,4 @@ fn asked_in(body: &[u8]) -> Option<WatchAsked> {
     let mut reader = WatchRequestReader::new(Budget::new(body.len()));
     wire.push(body, &mut reader);
     wire.is_whole().then_some(reader.asked)
-}
-
-fn response_id(body: &[u8]) -> i64 {
-    Response::read(body).map_or(-1, |response| response.watch_id)
 }

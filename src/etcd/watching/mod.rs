@@ -114,10 +114,15 @@ impl Watching {
         if !self.free[side] {
             return self.owed[side].push(bytes);
         }
+        self.pay(side, orders);
+        self.insert_part(side, bytes, orders);
+    }
+
+    /// What had to wait leaves.
+    fn pay(&mut self, side: Side, orders: &mut Vec<Order>) {
         for owed in std::mem::take(&mut self.owed[side]) {
             self.insert_part(side, owed, orders);
         }
-        self.insert_part(side, bytes, orders);
     }
 
     /// A part of a message leaves, behind the one before it.
@@ -137,8 +142,8 @@ impl Watching {
             let untouched = taking.at == 0 && direction.traffic.messages == 0;
             let clear = clear.is_some_and(|clear| clear[side]);
             self.free[side] = between && (taking.is_diverted() || untouched || clear);
-            if self.free[side] && !self.owed[side].is_empty() {
-                self.insert(side, Bytes::new(), orders);
+            if self.free[side] {
+                self.pay(side, orders);
             }
         }
     }
