@@ -14,6 +14,8 @@ const ROOTS: &[&str] = &[
     "etcdserverpb/lease.proto",
     "etcdserverpb/maintenance.proto",
     "etcdserverpb/watch.proto",
+    "etcdtap/v1/log.proto",
+    "etcdtap/v1/message.proto",
     "grpc/health/v1/health.proto",
     "v3electionpb/v3election.proto",
     "v3lockpb/v3lock.proto",

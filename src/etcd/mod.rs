@@ -12,6 +12,7 @@ mod plain_request;
 mod read;
 mod reading;
 pub mod schema;
+pub mod scribe;
 mod session;
 mod tracker;
 mod trial;

@@ -9,6 +9,7 @@ use super::course::Course;
 use super::message::Message;
 use super::method::{Method, MethodName};
 use super::read::{RequestReader, ResponseReader};
+use super::scribe::Told;
 use super::verdict::{Errand, Hit};
 use super::watch_stream::WatchStream;
 use crate::grpc::{Code, Deframer};
@@ -122,6 +123,14 @@ impl OpenCall {
             },
             over: false,
             trial: None,
+        }
+    }
+
+    /// The call, for who writes it down.
+    pub fn told(&self) -> Told<'_> {
+        Told {
+            stream: self.id,
+            name: &self.name,
         }
     }
 

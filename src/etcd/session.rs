@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::Event;
 use super::dictionary::Dictionary;
 use super::event::ConnectionEnded;
+use super::scribe::Scribes;
 use super::tracker::{Stream, Tracker};
 use super::verdict::{Errand, FaultId, Judge};
 use crate::http1;
@@ -27,6 +28,8 @@ pub struct SessionOptions {
     pub dictionary: Dictionary,
     /// Bytes that faults may hold back.
     pub hold: HoldBudget,
+    /// Who writes down what passes, if anybody does.
+    pub scribes: Option<Arc<dyn Scribes>>,
 }
 
 /// The default of [`SessionOptions::capture_bytes`].
@@ -38,6 +41,7 @@ impl Default for SessionOptions {
             capture_bytes: DEFAULT_CAPTURE_BYTES,
             dictionary: Dictionary::built_in(),
             hold: HoldBudget::default(),
+            scribes: None,
         }
     }
 }
@@ -559,6 +563,9 @@ impl Session {
             self.events.append(told);
             if told.capacity() > EVENTS_KEPT {
                 *told = VecDeque::new();
+            }
+            if let Some(scribe) = &mut connection.tap().scribe {
+                scribe.settle();
             }
         }
     }

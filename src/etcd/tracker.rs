@@ -10,6 +10,7 @@ use super::message::Message;
 use super::method::{Method, MethodName};
 use super::open_call::{Encoding, Kind, OpenCall, Trial};
 use super::plain_request::PlainRequest;
+use super::scribe::{Begun, Scribe, Told};
 use super::session::SessionOptions;
 use super::trial::{Bench, keep_body};
 use super::verdict::Judge;
@@ -33,6 +34,8 @@ pub(super) struct Tracker {
     pub(super) spare: Option<Box<Message>>,
     /// Who decides about calls, and what comes of that.
     pub bench: Bench,
+    /// Who writes down what passes.
+    pub scribe: Option<Box<dyn Scribe>>,
 }
 
 /// What is kept of a request's header fields until the block is whole.
@@ -81,7 +84,9 @@ impl Tracker {
         judge: Option<Box<dyn Judge>>,
         held: HoldAccount,
     ) -> Tracker {
+        let scribes = options.scribes.as_ref();
         Tracker {
+            scribe: scribes.map(|scribes| scribes.scribe(&peers)),
             peers,
             options,
             events: VecDeque::new(),
@@ -161,6 +166,9 @@ impl Tap for Tracker {
     }
 
     fn field(&mut self, from: Side, stream: &mut Stream, name: &[u8], value: &[u8]) {
+        if let Some(scribe) = &mut self.scribe {
+            scribe.field(name, value);
+        }
         if self.bench.keeps() && matches!(stream, Stream::Opening(..)) {
             self.head.kept += value.len();
             if self.head.kept <= MAX_FIELDS {
@@ -214,6 +222,13 @@ impl Tap for Tracker {
                 let head = &mut self.head;
                 *stream = if head.grpc {
                     let (method, name) = MethodName::parse(&head.path);
+                    if let Some(scribe) = &mut self.scribe {
+                        let call = Told {
+                            stream: id,
+                            name: &name,
+                        };
+                        scribe.head(&call, Side::Client, false, now);
+                    }
                     let mut call = Box::new(OpenCall::new(id, method, name, started));
                     call.user_agent = head.user_agent.take();
                     call.directions.client.encoding = head.encoding;
@@ -227,6 +242,9 @@ impl Tap for Tracker {
                     }
                     Stream::Call(call)
                 } else {
+                    if let Some(scribe) = &mut self.scribe {
+                        scribe.forget();
+                    }
                     Stream::Plain(Box::new(PlainRequest::new(
                         &head.method,
                         &head.path,
@@ -236,6 +254,10 @@ impl Tap for Tracker {
                 };
             }
             Stream::Call(call) if from == Side::Server => {
+                if let Some(scribe) = &mut self.scribe {
+                    let trailers = end_stream || call.first_byte.is_some();
+                    scribe.head(&call.told(), from, trailers, now);
+                }
                 call.first_byte.get_or_insert(now);
                 if end_stream {
                     self.flush_watching(call, &mut Doing { orders, now });
@@ -247,12 +269,19 @@ impl Tap for Tracker {
                 }
             }
             Stream::Plain(plain) if from == Side::Server => {
+                if let Some(scribe) = &mut self.scribe {
+                    scribe.forget();
+                }
                 plain.first_byte(now);
                 if end_stream {
                     self.finish_plain(plain, now);
                 }
             }
-            Stream::Call(_) | Stream::Plain(_) => {}
+            Stream::Call(_) | Stream::Plain(_) => {
+                if let Some(scribe) = &mut self.scribe {
+                    scribe.forget();
+                }
+            }
         }
     }
 
@@ -281,6 +310,14 @@ impl Tap for Tracker {
                     let at = offset + (chunk.len() - input.len()) as u64;
                     match part {
                         Part::Start { compressed, length } => {
+                            if let Some(scribe) = &mut self.scribe {
+                                let begun = Begun {
+                                    compressed,
+                                    length,
+                                    index: call.directions[from].traffic.messages,
+                                };
+                                scribe.begin(&call.told(), from, begun, now);
+                            }
                             let prefix = (compressed, length);
                             if call.trial.is_some() {
                                 self.try_message(call, from, at, prefix, now);
@@ -290,6 +327,9 @@ impl Tap for Tracker {
                             }
                         }
                         Part::Body(body) => {
+                            if let Some(scribe) = &mut self.scribe {
+                                scribe.body(call.id, from, body);
+                            }
                             if call.trial.is_some() {
                                 keep_body(call, from, body);
                             }
@@ -298,6 +338,9 @@ impl Tap for Tracker {
                             }
                         }
                         Part::End => {
+                            if let Some(scribe) = &mut self.scribe {
+                                scribe.end(call.id, from, now);
+                            }
                             if !(watched && self.end_taken(call, from, &mut doing)) {
                                 self.end_message(call, from, now);
                             }
@@ -366,6 +409,9 @@ impl Tap for Tracker {
         match stream {
             Stream::Opening(..) => {}
             Stream::Call(mut call) => {
+                if let Some(scribe) = &mut self.scribe {
+                    scribe.over(call.id, now);
+                }
                 if call.trial.is_some() {
                     self.bench.trials -= 1;
                 }

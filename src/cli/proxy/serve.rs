@@ -332,6 +332,7 @@ fn config(args: &ProxyArgs, armory: &Arc<Armory>) -> Result<ProxyConfig, Failure
                 Some(path) => dictionary(path)?,
             },
             hold: HoldBudget::new(given.hold_bytes, given.hold_bytes.max(DEFAULT_HELD_IN_ALL)),
+            scribes: None,
         }),
         judges,
         rules_changed,

@@ -1,0 +1,132 @@
+//! What a chunk is about, so that a question can pass it by without unpacking it.
+//!
+//! A Bloom filter of terms: `key:/registry/pods/lab/web`, `resource:pods`,
+//! `namespace:lab`, `name:web`, `method:Range`. A term is hashed with FNV-1a (64
+//! bits); bit `i` of `k` is `(low + i * high) mod bits`, where `low` and `high`
+//! are the hash's halves (`high` made odd). docs/recording.md says the same for
+//! readers in other languages.
+
+use rustc_hash::FxHashSet;
+
+/// Bits a term: about one question in a hundred unpacks a chunk for nothing.
+const BITS_A_TERM: usize = 10;
+
+/// Bits that a term sets.
+const HASHES: u32 = 7;
+
+/// Terms that a chunk's filter holds at most; with more it says yes to all.
+const MOST_TERMS: usize = 1 << 17;
+
+/// A fact that an index can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Term<'a> {
+    /// A key, whole.
+    Key(&'a [u8]),
+    /// A resource.
+    Resource(&'a str),
+    /// A namespace.
+    Namespace(&'a str),
+    /// An object's name.
+    Name(&'a str),
+    /// A method, without its service.
+    Method(&'a str),
+}
+
+impl Term<'_> {
+    fn hash(self) -> u64 {
+        let (kind, value): (&[u8], &[u8]) = match self {
+            Term::Key(key) => (b"key:", key),
+            Term::Resource(resource) => (b"resource:", resource.as_bytes()),
+            Term::Namespace(namespace) => (b"namespace:", namespace.as_bytes()),
+            Term::Name(name) => (b"name:", name.as_bytes()),
+            Term::Method(method) => (b"method:", method.as_bytes()),
+        };
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for byte in kind.iter().chain(value) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        hash
+    }
+}
+
+/// Gathers the terms of a chunk.
+#[derive(Debug, Default)]
+pub struct Terms {
+    hashes: FxHashSet<u64>,
+}
+
+impl Terms {
+    /// Adds a term.
+    pub fn add(&mut self, term: Term<'_>) {
+        if self.hashes.len() <= MOST_TERMS {
+            self.hashes.insert(term.hash());
+        }
+    }
+
+    /// The filter of what was added, and the number of its hashes; none where it
+    /// would say yes to all. Forgets the terms.
+    pub fn filter(&mut self) -> (Vec<u8>, u32) {
+        if self.hashes.len() > MOST_TERMS {
+            self.hashes.clear();
+            return (Vec::new(), 0);
+        }
+        let bytes = (self.hashes.len() * BITS_A_TERM).div_ceil(8).max(8);
+        let mut filter = vec![0; bytes];
+        for hash in self.hashes.drain() {
+            for bit in bits(hash, HASHES, bytes) {
+                filter[bit / 8] |= 1 << (bit % 8);
+            }
+        }
+        (filter, HASHES)
+    }
+}
+
+/// Whether a chunk with this filter could hold the term.
+pub fn may_hold(filter: &[u8], hashes: u32, term: Term<'_>) -> bool {
+    if filter.is_empty() || hashes == 0 {
+        return true;
+    }
+    // No filter of ours has more.
+    let hashes = hashes.min(32);
+    bits(term.hash(), hashes, filter.len()).all(|bit| filter[bit / 8] & (1 << (bit % 8)) != 0)
+}
+
+fn bits(hash: u64, hashes: u32, bytes: usize) -> impl Iterator<Item = usize> {
+    let (low, high) = (hash & 0xffff_ffff, (hash >> 32) | 1);
+    let bits = bytes as u64 * 8;
+    (0..u64::from(hashes)).map(move |i| (low.wrapping_add(i.wrapping_mul(high)) % bits) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_is_found_and_little_else() {
+        let mut terms = Terms::default();
+        let keys: Vec<String> = (0..2000)
+            .map(|n| format!("/registry/pods/lab/web-{n}"))
+            .collect();
+        for key in &keys {
+            terms.add(Term::Key(key.as_bytes()));
+        }
+        terms.add(Term::Resource("pods"));
+        let (filter, hashes) = terms.filter();
+        assert_eq!(filter.len(), 2502);
+        for key in &keys {
+            assert!(may_hold(&filter, hashes, Term::Key(key.as_bytes())));
+        }
+        assert!(may_hold(&filter, hashes, Term::Resource("pods")));
+        let wrong = (2000..12_000)
+            .filter(|n| may_hold(&filter, hashes, Term::Name(&format!("web-{n}"))))
+            .count();
+        assert!(wrong < 300, "{wrong}");
+    }
+
+    #[test]
+    fn no_filter_denies_nothing() {
+        assert!(may_hold(&[], 7, Term::Name("web")));
+        assert!(may_hold(&[0; 8], 0, Term::Name("web")));
+        assert!(!may_hold(&[0; 8], u32::MAX, Term::Name("web")));
+    }
+}

@@ -1,0 +1,23 @@
+//! Recordings: what passed, written down so that it can be looked into, asked
+//! and driven again. `docs/recording.md` states the format.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | [`schema`] | the channels of a recording and the schemas they carry |
+//! | [`container`] | records into the bytes of an MCAP file, chunk by chunk |
+//! | [`index`] | what a chunk is about, so that a question can pass it by |
+//! | [`batch`] | what the connections hand over: header blocks, pieces of messages |
+//! | [`scribe`] | a connection's end of it, on the relay's thread |
+//! | [`queue`] | the way from the connections to the recorder, and its bound |
+//! | [`assembly`] | from pieces to whole messages, redacted |
+//! | [`line`] | a line of the log as a record, from the trace |
+//! | [`recorder`] | the thread that writes files |
+//! | [`redact`] | what may stand in a file |
+//! | [`reader`] | a recording, as far as it is whole |
+//!
+//! The relay fails open, the recorder fails closed: a call passes whatever
+//! happens here, and what cannot be understood is not written down.
+
+pub mod container;
+pub mod index;
+pub mod schema;
