@@ -19,6 +19,7 @@
 //! | [`scenario`] | incidents: plans with a name, parameters and a time line |
 //! | [`trace`] | the finished call and its sinks: the log, the summary |
 //! | [`score`] | how a client took a failure, from the trace or from a log |
+//! | [`record`] | recordings: what of the traffic may stand in a file |
 //! | [`control`] | the admin API, through which faults are changed while calls pass |
 //! | [`net`] | sockets, TLS, timers: the only place that does I/O on the data path |
 //! | [`cli`] | the command line, one file a command |
@@ -36,6 +37,7 @@ pub mod http2;
 pub mod kube;
 pub mod net;
 pub mod notation;
+pub mod record;
 pub mod relay;
 pub mod scenario;
 pub mod score;

@@ -1,0 +1,3 @@
+//! Recordings of what passed.
+
+pub mod redact;
