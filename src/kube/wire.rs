@@ -30,6 +30,11 @@ impl<'a> Fields<'a> {
         Fields { rest: message }
     }
 
+    /// How many bytes have not been read.
+    pub fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     fn varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0u64;
         for (at, byte) in self.rest.iter().enumerate().take(10) {

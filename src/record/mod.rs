@@ -20,4 +20,5 @@
 
 pub mod container;
 pub mod index;
+pub mod redact;
 pub mod schema;
