@@ -18,7 +18,11 @@
 //! The relay fails open, the recorder fails closed: a call passes whatever
 //! happens here, and what cannot be understood is not written down.
 
+pub mod assembly;
+pub mod batch;
 pub mod container;
 pub mod index;
+pub mod queue;
 pub mod redact;
 pub mod schema;
+pub mod scribe;
