@@ -21,4 +21,5 @@
 pub mod container;
 pub mod index;
 pub mod redact;
+pub mod reader;
 pub mod schema;
