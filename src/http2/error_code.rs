@@ -36,24 +36,36 @@ impl ErrorCode {
     /// HTTP/1.1 is asked for instead.
     pub const HTTP_1_1_REQUIRED: ErrorCode = ErrorCode(0xd);
 
+    const NAMES: [&str; 14] = [
+        "NO_ERROR",
+        "PROTOCOL_ERROR",
+        "INTERNAL_ERROR",
+        "FLOW_CONTROL_ERROR",
+        "SETTINGS_TIMEOUT",
+        "STREAM_CLOSED",
+        "FRAME_SIZE_ERROR",
+        "REFUSED_STREAM",
+        "CANCEL",
+        "COMPRESSION_ERROR",
+        "CONNECT_ERROR",
+        "ENHANCE_YOUR_CALM",
+        "INADEQUATE_SECURITY",
+        "HTTP_1_1_REQUIRED",
+    ];
+
+    /// Reads what `Display` shows: the RFC's name, or the number in hexadecimal.
+    pub fn parse(text: &str) -> Option<ErrorCode> {
+        let named = ErrorCode::NAMES.iter().position(|name| *name == text);
+        let number = match named {
+            Some(number) => u32::try_from(number).ok(),
+            None => u32::from_str_radix(text.strip_prefix("0x")?, 16).ok(),
+        };
+        number.map(ErrorCode)
+    }
+
     /// The RFC's name; `None` for a number it does not define.
     pub const fn name(self) -> Option<&'static str> {
-        const NAMES: [&str; 14] = [
-            "NO_ERROR",
-            "PROTOCOL_ERROR",
-            "INTERNAL_ERROR",
-            "FLOW_CONTROL_ERROR",
-            "SETTINGS_TIMEOUT",
-            "STREAM_CLOSED",
-            "FRAME_SIZE_ERROR",
-            "REFUSED_STREAM",
-            "CANCEL",
-            "COMPRESSION_ERROR",
-            "CONNECT_ERROR",
-            "ENHANCE_YOUR_CALM",
-            "INADEQUATE_SECURITY",
-            "HTTP_1_1_REQUIRED",
-        ];
+        const NAMES: [&str; 14] = ErrorCode::NAMES;
         if (self.0 as usize) < NAMES.len() {
             Some(NAMES[self.0 as usize])
         } else {
@@ -83,5 +95,9 @@ mod tests {
             "HTTP_1_1_REQUIRED"
         );
         assert_eq!(ErrorCode(0xe).to_string(), "0xe");
+        for code in [ErrorCode::NO_ERROR, ErrorCode::CANCEL, ErrorCode(0xfeed)] {
+            assert_eq!(ErrorCode::parse(&code.to_string()), Some(code));
+        }
+        assert_eq!(ErrorCode::parse("NOPE"), None);
     }
 }

@@ -20,7 +20,7 @@ pub struct Offence {
     /// The rest of a sentence whose subject is `by`.
     pub what: Cow<'static, str>,
     /// The rule it broke: `RFC 9113 section 4.2`, or a bound of our own.
-    pub rule: &'static str,
+    pub rule: Cow<'static, str>,
 }
 
 impl Offence {
@@ -38,7 +38,7 @@ impl Offence {
             code,
             stream,
             what: what.into(),
-            rule,
+            rule: Cow::Borrowed(rule),
         }
     }
 

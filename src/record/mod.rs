@@ -11,6 +11,7 @@
 //! | [`queue`] | the way from the connections to the recorder, and its bound |
 //! | [`assembly`] | from pieces to whole messages, redacted |
 //! | [`line`] | a line of the log as a record, from the trace |
+//! | [`recall`] | the line again, from the record |
 //! | [`recorder`] | the thread that writes files |
 //! | [`redact`] | what may stand in a file |
 //! | [`reader`] | a recording, as far as it is whole |
@@ -22,7 +23,10 @@ pub mod assembly;
 pub mod batch;
 pub mod container;
 pub mod index;
+pub mod line;
 pub mod queue;
+pub mod reader;
+pub mod recall;
 pub mod redact;
 pub mod schema;
 pub mod scribe;

@@ -38,29 +38,33 @@ impl Filter {
         *self == Filter::default()
     }
 
-    pub(super) fn passes_call(&self, call: &Call, operation: &Operation<'_>) -> bool {
+    /// Whether a call's line passes.
+    pub fn passes_call(&self, call: &Call, operation: &Operation<'_>) -> bool {
         (!self.errors_only || call.failed())
             && self.passes_duration(call.ended.saturating_duration_since(call.started))
             && self.passes_method(&call.name.service, &call.name.method)
             && self.passes_operation(operation, &call.name.method)
     }
 
-    pub(super) fn passes_note(&self, note: &WatchNote, operation: &Operation<'_>) -> bool {
+    /// Whether the line of what happened to a watch passes.
+    pub fn passes_note(&self, note: &WatchNote, operation: &Operation<'_>) -> bool {
         (!self.errors_only || is_failure(note))
             && self.min_duration.is_none()
             && self.passes_method(WATCH_SERVICE, WATCH_METHOD)
             && self.passes_operation(operation, WATCH_METHOD)
     }
 
-    pub(super) fn passes_http1(&self, exchange: &Exchange) -> bool {
+    /// Whether a plain HTTP request's line passes.
+    pub fn passes_http1(&self, exchange: &Exchange) -> bool {
         (!self.errors_only || exchange.status.is_none_or(|status| status >= 400))
             && self.passes_duration(exchange.ended.saturating_duration_since(exchange.started))
             && self.passes_method("", &exchange.method)
             && self.passes_operation(&Operation::default(), "")
     }
 
-    /// Connections have no call's facts; what is left is whether they failed.
-    pub(super) fn passes_connection(&self, failed: bool) -> bool {
+    /// Whether a connection's line passes. They have no call's facts; what is left
+    /// is whether they failed.
+    pub fn passes_connection(&self, failed: bool) -> bool {
         (!self.errors_only || failed)
             && self.min_duration.is_none()
             && self.methods.is_empty()
@@ -102,9 +106,9 @@ impl Filter {
 }
 
 /// The service of every watch note.
-pub(super) const WATCH_SERVICE: &str = "etcdserverpb.Watch";
+pub(crate) const WATCH_SERVICE: &str = "etcdserverpb.Watch";
 /// The method of every watch note.
-pub(super) const WATCH_METHOD: &str = "Watch";
+pub(crate) const WATCH_METHOD: &str = "Watch";
 
 fn any<T: AsRef<U>, U: ?Sized>(wanted: &[T], is: impl Fn(&U) -> bool) -> bool {
     wanted.is_empty() || wanted.iter().any(|wanted| is(wanted.as_ref()))

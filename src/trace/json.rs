@@ -98,6 +98,10 @@ impl Lines for Json {
         self.clock.anchor(anchor);
     }
 
+    fn forget(&mut self, connection: ConnectionId) {
+        self.ends.remove(&connection);
+    }
+
     fn call(&mut self, call: &Call, operation: &Operation<'_>, slow: bool, out: &mut Vec<u8>) {
         let stream = Some(call.stream.number());
         let mut line = self.begin(event!("call"), call.ended, &call.peers, stream, out);

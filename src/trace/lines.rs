@@ -9,12 +9,15 @@ use crate::etcd::{Call, ConnectionEnded, WatchNote};
 use crate::http1::Exchange;
 use crate::http2::Offence;
 use crate::kube::operation::Operation;
-use crate::relay::Peers;
+use crate::relay::{ConnectionId, Peers};
 
 /// A format of the log. Each method appends exactly one line to `out`.
 pub(super) trait Lines: Send + std::fmt::Debug {
     /// The clocks' latest common moment.
     fn anchor(&mut self, anchor: Anchor);
+
+    /// What is known of a connection of that number may be another's by now.
+    fn forget(&mut self, _connection: ConnectionId) {}
 
     /// A call ended.
     fn call(&mut self, call: &Call, operation: &Operation<'_>, slow: bool, out: &mut Vec<u8>);

@@ -92,7 +92,10 @@ impl Run {
 
 fn base64_step(rest: &[u8]) -> usize {
     match rest {
-        [b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' | b'-' | b'_' | b'=', ..] => 1,
+        [
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' | b'-' | b'_' | b'=',
+            ..,
+        ] => 1,
         // As JSON may escape it.
         [b'\\', b'/', ..] => 2,
         _ => 0,

@@ -1,0 +1,1 @@
+//! A line of the log again, from its record: what the log's formats take.
