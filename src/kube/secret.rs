@@ -226,11 +226,7 @@ mod tests {
             br#"{{{ "kind": "Secret" "#,
             b"\xd9\xd9\xf7\xa2\x44kind\x46Secret",
         ] {
-            assert!(
-                is_secret_value(secret, false),
-                "{}",
-                secret.escape_ascii()
-            );
+            assert!(is_secret_value(secret, false), "{}", secret.escape_ascii());
         }
         for other in [
             &b""[..],

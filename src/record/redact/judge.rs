@@ -1,9 +1,9 @@
 //! Whether a value is to be replaced: by its key, and by what it says of itself.
 
+use super::Why;
 use super::policy::{Policy, Values};
 use super::shape::{Role, Shape, Shapes};
 use super::walk::{Field, next_field};
-use super::Why;
 use crate::kube::secret::is_secret_value;
 
 /// What is known about the values of a message at some place in it.

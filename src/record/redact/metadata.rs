@@ -127,18 +127,23 @@ mod tests {
     #[test]
     fn only_fields_that_are_known_to_be_harmless_show_their_values() {
         let policy = Policy::new(RecordingKey::from_bytes([1; 32]));
-        let shown = |name: &str, value: &'static str| {
-            metadata(&policy, name.as_bytes(), value.as_bytes())
-        };
+        let shown =
+            |name: &str, value: &'static str| metadata(&policy, name.as_bytes(), value.as_bytes());
         for (name, value) in [
             (":path", "/etcdserverpb.KV/Range"),
             ("user-agent", "grpc-go/1.81.0"),
             ("User-Agent", "curl/8"),
             ("grpc-timeout", "5S"),
-            ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+            (
+                "traceparent",
+                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            ),
             ("grpc-message", "etcdserver: no leader"),
         ] {
-            assert_eq!(shown(name, value), Shown::Value(Cow::Borrowed(value.as_bytes())));
+            assert_eq!(
+                shown(name, value),
+                Shown::Value(Cow::Borrowed(value.as_bytes()))
+            );
         }
         for name in [
             "authorization",
@@ -153,7 +158,10 @@ mod tests {
         ] {
             assert_eq!(shown(name, "hunter2"), Shown::Length(7), "{name}");
         }
-        assert_eq!(shown(":authority", "root:hunter2@etcd:2379"), Shown::Length(22));
+        assert_eq!(
+            shown(":authority", "root:hunter2@etcd:2379"),
+            Shown::Length(22)
+        );
         let hash = Some(policy.hash(b"abcd"));
         assert_eq!(shown("x-request-id", "abcd"), Shown::LengthAndHash(4, hash));
         assert_eq!(shown("x-request-id", "abc"), Shown::LengthAndHash(3, None));
@@ -169,7 +177,13 @@ mod tests {
         };
         assert_eq!(value.len(), path.len());
         let text = str::from_utf8(&value).unwrap();
-        assert!(text.starts_with("/v3/kv/range?x=***") && text.ends_with("&y=1"), "{text}");
-        assert!(text.contains(&policy.hash(token.as_bytes()).to_string()), "{text}");
+        assert!(
+            text.starts_with("/v3/kv/range?x=***") && text.ends_with("&y=1"),
+            "{text}"
+        );
+        assert!(
+            text.contains(&policy.hash(token.as_bytes()).to_string()),
+            "{text}"
+        );
     }
 }

@@ -75,8 +75,7 @@ pub(super) fn plan(
 
 /// Whether a name that we do not know is about users and their passwords.
 fn is_about_users(name: &str) -> bool {
-    name.to_ascii_lowercase().contains("auth")
-        || name.to_ascii_lowercase().contains("password")
+    name.to_ascii_lowercase().contains("auth") || name.to_ascii_lowercase().contains("password")
 }
 
 /// What becomes of the content of a plain HTTP request or of its answer (the JSON

@@ -75,7 +75,8 @@ impl Rule {
                 "name" => Term::Name(value.into()),
                 _ => Term::Key(value.as_bytes().into()),
             };
-            let twice = |other: &Term| std::mem::discriminant(other) == std::mem::discriminant(&term);
+            let twice =
+                |other: &Term| std::mem::discriminant(other) == std::mem::discriminant(&term);
             if terms.iter().any(twice) {
                 return Err(error(What::Twice(name.to_owned())));
             }
@@ -94,13 +95,13 @@ impl Term {
     fn holds(&self, subject: &Subject<'_>) -> bool {
         let object = subject.object.as_ref();
         match self {
-            Term::Resource(wanted) => object.is_some_and(|object| {
-                match wanted.strip_prefix(object.resource) {
+            Term::Resource(wanted) => {
+                object.is_some_and(|object| match wanted.strip_prefix(object.resource) {
                     Some("") => true,
                     Some(rest) => rest.strip_prefix('.') == object.group && object.group.is_some(),
                     None => false,
-                }
-            }),
+                })
+            }
             Term::Namespace(wanted) => {
                 object.is_some_and(|object| object.namespace == Some(&**wanted))
             }
@@ -236,9 +237,18 @@ mod tests {
         ] {
             assert!(!holds(rule, key), "{rule}");
         }
-        assert!(holds("resource=deployments.apps", "/registry/deployments/lab/web"));
-        assert!(holds("resource=widgets.example.com", "/registry/example.com/widgets/lab/web"));
-        assert!(!holds("resource=configmaps", "/elsewhere/configmaps/lab/web"));
+        assert!(holds(
+            "resource=deployments.apps",
+            "/registry/deployments/lab/web"
+        ));
+        assert!(holds(
+            "resource=widgets.example.com",
+            "/registry/example.com/widgets/lab/web"
+        ));
+        assert!(!holds(
+            "resource=configmaps",
+            "/elsewhere/configmaps/lab/web"
+        ));
     }
 
     #[test]
@@ -271,7 +281,11 @@ mod tests {
             ("a*", "ab", true),
             ("*b", "ab", true),
         ] {
-            assert_eq!(is_like(pattern.as_bytes(), key.as_bytes()), like, "{pattern} {key}");
+            assert_eq!(
+                is_like(pattern.as_bytes(), key.as_bytes()),
+                like,
+                "{pattern} {key}"
+            );
         }
     }
 }
