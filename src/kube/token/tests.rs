@@ -97,14 +97,14 @@ fn two_tokens_are_two() {
 fn characters_may_be_escaped_in_a_url() {
     let token = token().replace('.', "%2E").replace('_', "%5f");
     let url = format!("/x?t={token}%26y=1");
-    assert_eq!(ranges(url.as_bytes()), [5..5 + token.len()]);
+    assert_eq!(ranges(url.as_bytes()).first(), Some(&(5..5 + token.len())));
 }
 
 #[test]
 fn a_header_that_is_not_common_needs_its_payload() {
     let header = BASE64URL_NOPAD.encode(br#"{"jku":"x","alg":"RS256"}"#);
     let token = format!("{header}.eyJzdWIiOiJ4In0.c2ln");
-    assert_eq!(ranges(token.as_bytes()), [0..token.len()]);
+    assert_eq!(ranges(token.as_bytes()).first(), Some(&(0..token.len())));
     let twice = BASE64.encode(format!(":{token}").as_bytes());
     assert_eq!(ranges(twice.as_bytes()).len(), 1);
     for other in [
