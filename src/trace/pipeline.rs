@@ -17,6 +17,7 @@ use super::summary::Summary;
 use crate::etcd::{Call, ConnectionEnded, Event, WatchNote, Watched};
 use crate::kube::key::KeySpace;
 use crate::kube::operation::Operation;
+use crate::kube::token;
 use crate::relay::ConnectionId;
 
 /// How the log is written.
@@ -318,7 +319,10 @@ impl Pipeline {
             if self.muted {
                 self.muted_lines += 1;
             } else {
+                let start = self.output.len();
                 line(&mut **lines, &mut self.output);
+                // Keys, paths and messages may hold anything.
+                token::scrub_tail(&mut self.output, start);
             }
         }
     }
