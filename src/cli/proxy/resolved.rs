@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::cli::call_log::Format;
 use crate::control;
 use crate::net::{ListenerTls, Upstream, UpstreamTls};
+use crate::record::recorder::RecorderOptions;
+use crate::record::redact::{Rule, Values};
 
 /// What `etcdtap proxy` was asked for, read and found consistent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,19 @@ pub struct ProxyArgs {
     pub summary: bool,
     /// Faults, and who may change them.
     pub faults: Faults,
+    /// What is recorded; `None` for nothing.
+    pub record: Option<Record>,
+}
+
+/// A recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Which values stand in it.
+    pub values: Values,
+    /// What is hidden besides.
+    pub rules: Vec<Rule>,
+    /// How it is made.
+    pub options: RecorderOptions,
 }
 
 /// Faults, and who may change them.
