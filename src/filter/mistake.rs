@@ -84,6 +84,13 @@ impl Mistake {
         )
     }
 
+    /// The sentence, and below it the picture, indented: for whoever reads a
+    /// terminal.
+    pub fn drawn(&self) -> String {
+        let picture = self.picture().replace('\n', "\n  ");
+        format!("{self}\n  {picture}")
+    }
+
     fn before(&self) -> &str {
         &self.text[..self.at.start]
     }

@@ -174,6 +174,22 @@ impl Name {
         Name::ALL.iter().copied().find(|name| name.as_str() == text)
     }
 
+    /// The field of the log that says it; `None` where none does. Durations are
+    /// microseconds there, but for `ttl` and `granted_ttl`, which are seconds.
+    pub const fn log_field(self) -> Option<&'static str> {
+        Some(match self {
+            Name::Failed => return None,
+            Name::Time => "ts",
+            Name::Duration => "duration_us",
+            Name::FirstByte => "first_byte_us",
+            Name::Lag => "lag_us",
+            Name::Held => "held_us",
+            Name::StalledClient => "stalled_us_client",
+            Name::StalledServer => "stalled_us_server",
+            name => name.as_str(),
+        })
+    }
+
     /// All that such a fact can be, where that is a short list.
     pub(super) const fn values(self) -> Option<&'static [&'static str]> {
         Some(match self {
