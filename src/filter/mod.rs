@@ -14,10 +14,12 @@
 //! | [`test`] | the tree that is left, and how it runs |
 //! | [`name`], [`vocabulary`] | what can be asked about, and where |
 //! | [`fact`] | what answers |
+//! | [`known`] | the facts of connections, operations and requests |
 //! | [`terms`] | what an index can make of a filter |
 
 mod compile;
 mod fact;
+pub(crate) mod known;
 mod mistake;
 mod moment;
 mod name;

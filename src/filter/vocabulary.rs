@@ -62,7 +62,6 @@ const HEAD: Names = Names::of(&[Name::Stream, Name::UserAgent, Name::Service, Na
 
 /// What a key, or a range, shows.
 const OBJECT: Names = Names::of(&[
-    Name::Verb,
     Name::Key,
     Name::RangeEnd,
     Name::Resource,
@@ -82,6 +81,7 @@ impl Vocabulary {
     /// Of a call when its request has been read and nothing has been answered.
     pub const ASKED: Vocabulary = Vocabulary {
         names: Names::of(&[
+            Name::Verb,
             Name::ObjectKind,
             Name::Encryption,
             Name::Limit,
@@ -102,7 +102,7 @@ impl Vocabulary {
         outcomes: false,
     };
 
-    /// Of a watch, and of an event on it.
+    /// Of a watch, and of an event on it: its key is the one that changed.
     pub const WATCHED: Vocabulary = Vocabulary {
         names: Names::of(&[Name::WatchId, Name::StartRevision, Name::Type])
             .and(CONNECTION)

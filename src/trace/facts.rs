@@ -9,9 +9,9 @@ use super::json::{count_only, tells_committed};
 use super::lines::micros_between;
 use crate::etcd::verdict::Hit;
 use crate::etcd::{
-    Call, CancelCause, CompareTarget, ConnectionEnded, Ending, EventKind, Op, Request, Response,
-    WatchNote, Watched,
+    Call, CancelCause, ConnectionEnded, Ending, EventKind, Response, WatchNote, Watched,
 };
+use crate::filter::known::{hexadecimal, of_operation, of_peers, of_request, of_tls, unless, yes};
 use crate::filter::{Fact, Facts, Made, Name};
 use crate::http1::Exchange;
 use crate::http2::{Offence, Side};
@@ -103,11 +103,11 @@ impl Facts for CallFacts<'_> {
             Name::Revision => Fact::Number(call.header?.revision),
             Name::Committed => yes(tells_committed(operation, call))?,
             Name::Lease => {
-                return asked(&call.request, name).or_else(|| answered(call, operation, name));
+                return of_request(&call.request, name).or_else(|| answered(call, operation, name));
             }
             _ => {
                 return of_operation(operation, name)
-                    .or_else(|| asked(&call.request, name))
+                    .or_else(|| of_request(&call.request, name))
                     .or_else(|| answered(call, operation, name))
                     .or_else(|| of_peers(&call.peers, name));
             }
@@ -281,69 +281,6 @@ impl Facts for ConnectionFacts<'_> {
     }
 }
 
-/// What every line says of its connection.
-fn of_peers(peers: &Peers, name: Name) -> Option<Fact<'_>> {
-    Some(match name {
-        Name::Conn => Fact::count(peers.id.0),
-        Name::Client => Fact::Made(Made::of(peers.client)),
-        Name::Upstream => Fact::Text(&peers.upstream),
-        _ => return None,
-    })
-}
-
-fn of_tls(peers: &Peers, name: Name) -> Option<Fact<'_>> {
-    let tls = peers.tls.as_ref()?;
-    Some(Fact::Text(match name {
-        Name::TlsVersion => &tls.version,
-        Name::Sni => tls.sni.as_deref()?,
-        Name::Alpn => tls.alpn.as_deref()?,
-        Name::Identity => tls.identity.as_deref()?,
-        _ => return None,
-    }))
-}
-
-/// What is operated on.
-fn of_operation<'o>(operation: &Operation<'o>, name: Name) -> Option<Fact<'o>> {
-    Some(match name {
-        Name::Key => Fact::Bytes(operation.key?),
-        Name::RangeEnd => Fact::Bytes(operation.range_end?),
-        Name::Resource => Fact::Text(operation.object?.resource),
-        Name::Group => Fact::Text(operation.object?.group?),
-        Name::Namespace => Fact::Text(operation.object?.namespace?),
-        Name::ObjectName => Fact::Text(operation.object?.name?),
-        Name::ObjectKind => Fact::Text(operation.kind()?),
-        Name::Encryption => Fact::Text(operation.encryption()?),
-        _ => return None,
-    })
-}
-
-/// What else was asked.
-fn asked(request: &Request, name: Name) -> Option<Fact<'_>> {
-    Some(match (name, request) {
-        (Name::Limit, Request::Range(asked)) => Fact::Number(unless(asked.limit, 0)?),
-        (Name::AtRevision, Request::Range(asked)) => Fact::Number(unless(asked.revision, 0)?),
-        (Name::KeysOnly, Request::Range(asked)) => yes(asked.keys_only)?,
-        (Name::Serializable, Request::Range(asked)) => yes(asked.serializable)?,
-        (Name::IfRevision, Request::Txn(asked)) => match asked.compares.as_slice() {
-            [guard] if guard.target == CompareTarget::ModRevision => Fact::Number(guard.number),
-            _ => return None,
-        },
-        (Name::Lease, Request::Op(Op::Put { lease, .. })) => hexadecimal(*lease)?,
-        (Name::Lease, Request::Txn(asked)) => match asked.success.first() {
-            Some(Op::Put { lease, .. }) => hexadecimal(*lease)?,
-            _ => return None,
-        },
-        (Name::Lease, Request::Lease { id, .. }) => hexadecimal(*id)?,
-        (Name::Ttl, Request::Lease { ttl, .. }) => Fact::seconds(unless(*ttl, 0)?),
-        (Name::CompactRevision, Request::Compact { revision }) => Fact::Number(*revision),
-        (Name::AtRevision, Request::Named { revision, .. }) => {
-            Fact::Number(unless((*revision)?, 0)?)
-        }
-        (Name::Subject, Request::Named { name, .. }) => Fact::Text(name.as_deref()?),
-        _ => return None,
-    })
-}
-
 /// What was answered.
 fn answered<'c>(call: &'c Call, operation: &Operation<'c>, name: Name) -> Option<Fact<'c>> {
     Some(match (name, &call.response) {
@@ -448,14 +385,6 @@ fn side(side: Side) -> Fact<'static> {
     })
 }
 
-/// etcd prints leases in hexadecimal.
-fn hexadecimal(lease: i64) -> Option<Fact<'static>> {
-    Some(Fact::Made(Made::of(format_args!(
-        "{:x}",
-        unless(lease, 0)?
-    ))))
-}
-
 /// In microseconds, as the log has it.
 fn micros(from: Instant, to: Instant) -> Fact<'static> {
     Fact::micros(i64::try_from(micros_between(from, to)).unwrap_or(i64::MAX))
@@ -467,15 +396,6 @@ fn lasted(time: std::time::Duration) -> Fact<'static> {
 
 fn time(anchor: Anchor, at: Instant) -> Fact<'static> {
     Fact::Time(anchor.wall_micros(at).saturating_mul(1_000))
-}
-
-fn yes(yes: bool) -> Option<Fact<'static>> {
-    yes.then_some(Fact::Flag(true))
-}
-
-/// A number, but for the one that stands for none.
-fn unless<N: PartialEq>(number: N, none: N) -> Option<N> {
-    (number != none).then_some(number)
 }
 
 #[cfg(test)]
