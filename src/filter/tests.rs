@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod mistakes;
+mod page;
 
 /// Facts that were put down by hand.
 #[derive(Debug, Default)]
