@@ -1,5 +1,5 @@
-use prost::Message as _;
 use proptest::prelude::*;
+use prost::Message as _;
 
 use super::*;
 use crate::etcd::Event;
@@ -240,7 +240,9 @@ fn a_token_reaches_no_record() {
         time,
         &format!("/{TOKEN}/{TOKEN}"),
         Request::Range(RangeAsked {
-            key: format!("/registry/pods/{TOKEN}/{TOKEN}").into_bytes().into(),
+            key: format!("/registry/pods/{TOKEN}/{TOKEN}")
+                .into_bytes()
+                .into(),
             ..RangeAsked::default()
         }),
         Response::Unread,
