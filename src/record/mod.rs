@@ -19,10 +19,14 @@
 //! The relay fails open, the recorder fails closed: a call passes whatever
 //! happens here, and what cannot be understood is not written down.
 
+pub mod assembly;
+pub mod batch;
 pub mod container;
 pub mod index;
 pub mod line;
+pub mod queue;
 pub mod reader;
 pub mod recall;
 pub mod redact;
 pub mod schema;
+pub mod scribe;

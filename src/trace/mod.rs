@@ -8,6 +8,7 @@ mod budget;
 mod clock;
 mod diagnostics;
 mod escape;
+mod facts;
 mod figures;
 mod filter;
 #[cfg(test)]

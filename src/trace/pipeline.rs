@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashSet;
 
 use super::clock::Anchor;
+use super::facts::{CallFacts, ConnectionFacts, Happening, HttpFacts, NoteFacts};
 use super::filter::Filter;
 use super::json::Json;
 use super::lag::{Lag, Resolved};
@@ -17,7 +18,8 @@ use super::summary::Summary;
 use crate::etcd::{Call, ConnectionEnded, Event, WatchNote, Watched};
 use crate::kube::key::KeySpace;
 use crate::kube::operation::Operation;
-use crate::relay::ConnectionId;
+use crate::kube::token;
+use crate::relay::{ConnectionId, Peers};
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,7 @@ impl Options {
 pub struct Pipeline {
     lines: Option<Box<dyn Lines>>,
     filter: Option<Box<Filter>>,
+    anchor: Anchor,
     slow: Option<Duration>,
     key_space: KeySpace,
     summary: Option<Box<Summary>>,
@@ -102,6 +105,7 @@ impl Pipeline {
                 Format::Off => None,
             },
             filter: (!options.filter.is_empty()).then(|| Box::new(options.filter)),
+            anchor,
             slow: options.slow,
             key_space: options.key_space,
             summary: options.summary.then(Box::default),
@@ -137,6 +141,7 @@ impl Pipeline {
 
     /// Sets the clocks; once a batch is enough.
     pub fn anchor(&mut self, anchor: Anchor) {
+        self.anchor = anchor;
         if let Some(observer) = &mut self.observer {
             observer.anchor(anchor);
         }
@@ -158,7 +163,13 @@ impl Pipeline {
                 if let Some(summary) = &mut self.summary {
                     summary.handle_http1();
                 }
-                if self.passes(|filter| filter.passes_http1(&exchange)) {
+                let line = HttpFacts {
+                    peers: &peers,
+                    exchange: &exchange,
+                    slow,
+                    anchor: self.anchor,
+                };
+                if self.passes(|filter| filter.passes_http1(&line)) {
                     self.write(|lines, out| lines.http1(&peers, &exchange, slow, out));
                 }
             }
@@ -173,7 +184,7 @@ impl Pipeline {
                 if let Some(observer) = &mut self.observer {
                     observer.opened(&peers, at);
                 }
-                if self.passes(|filter| filter.passes_connection(false)) {
+                if self.passes_connection(&peers, at, Happening::Opened) {
                     self.write(|lines, out| lines.opened(&peers, at, out));
                 }
             }
@@ -181,7 +192,7 @@ impl Pipeline {
                 if let Some(observer) = &mut self.observer {
                     observer.stopped(&peers, at);
                 }
-                if self.passes(|filter| filter.passes_connection(true)) {
+                if self.passes_connection(&peers, at, Happening::Stopped(&offence)) {
                     self.write(|lines, out| lines.stopped(&peers, at, &offence, out));
                 }
             }
@@ -189,7 +200,7 @@ impl Pipeline {
                 if let Some(observer) = &mut self.observer {
                     observer.fault(&peers, at, &hits);
                 }
-                if self.passes(|filter| filter.passes_connection(true)) {
+                if self.passes_connection(&peers, at, Happening::Fault(&hits)) {
                     self.write(|lines, out| lines.fault(&peers, at, &hits, out));
                 }
             }
@@ -197,7 +208,7 @@ impl Pipeline {
                 if let Some(observer) = &mut self.observer {
                     observer.ping(&peers, at);
                 }
-                if self.passes(|filter| filter.passes_connection(true)) {
+                if self.passes_connection(&peers, at, Happening::Ping) {
                     self.write(|lines, out| lines.ping(&peers, at, out));
                 }
             }
@@ -253,11 +264,17 @@ impl Pipeline {
         if let Some(observer) = &mut self.observer {
             observer.call(call, &operation);
         }
-        if self.passes(|filter| filter.passes_call(call, &operation)) {
-            let took = call.ended.saturating_duration_since(call.started);
-            let slow = self.slow.is_some_and(|slow| took >= slow)
-                // These take as long as their client wants them to.
-                && !call.is_stream();
+        let took = call.ended.saturating_duration_since(call.started);
+        let slow = self.slow.is_some_and(|slow| took >= slow)
+            // These take as long as their client wants them to.
+            && !call.is_stream();
+        let line = CallFacts {
+            call,
+            operation: &operation,
+            slow,
+            anchor: self.anchor,
+        };
+        if self.passes(|filter| filter.passes_call(&line)) {
             self.write(|lines, out| lines.call(call, &operation, slow, out));
         }
         self.lag.handle_call(call, &mut self.resolved);
@@ -293,7 +310,13 @@ impl Pipeline {
         if let Some(observer) = &mut self.observer {
             observer.watch(note, &operation, lag);
         }
-        if self.passes(|filter| filter.passes_note(note, &operation)) {
+        let line = NoteFacts {
+            note,
+            operation: &operation,
+            lag,
+            anchor: self.anchor,
+        };
+        if self.passes(|filter| filter.passes_note(&line)) {
             self.write(|lines, out| lines.watch(note, &operation, lag, out));
         }
     }
@@ -308,9 +331,16 @@ impl Pipeline {
         if let Some(observer) = &mut self.observer {
             observer.ended(ended, failed);
         }
-        if self.passes(|filter| filter.passes_connection(failed)) {
+        let happening = Happening::Ended(ended, failed);
+        if self.passes_connection(&ended.peers, ended.ended, happening) {
             self.write(|lines, out| lines.ended(ended, failed, out));
         }
+    }
+
+    fn passes_connection(&self, peers: &Peers, at: Instant, happening: Happening<'_>) -> bool {
+        self.passes(|filter| {
+            filter.passes_connection(&ConnectionFacts::new(peers, at, happening, self.anchor))
+        })
     }
 
     #[inline]
@@ -325,7 +355,10 @@ impl Pipeline {
             if self.muted {
                 self.muted_lines += 1;
             } else {
+                let start = self.output.len();
                 line(&mut **lines, &mut self.output);
+                // Keys, paths and messages may hold anything.
+                token::scrub_tail(&mut self.output, start);
             }
         }
     }

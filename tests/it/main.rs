@@ -8,5 +8,6 @@ mod live;
 mod log;
 mod pcap;
 mod recall;
+mod redaction;
 mod referee;
 mod session;

@@ -32,6 +32,9 @@ Examples:
     etcdtap proxy ... --resource pods --verb create --verb update \\
       --min-duration 100ms --log json | jq .
 
+  Only lists of big answers, and whatever fails:
+    etcdtap proxy ... --filter 'verb == \"list\" && response_bytes > 1MiB || failed'
+
   Break things on purpose, as a plan says, and change that while calls pass:
     etcdtap proxy ... --faults plan.yaml --admin
     etcdtap fault list
@@ -86,6 +89,15 @@ pub struct ProxyFlags {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", help_heading = "Log")]
     summary: Option<OsString>,
+
+    /// Log only that for which this holds, such as 'resource == "pods" && duration > 100ms'; see docs/filter.md
+    #[arg(
+        long,
+        value_name = "EXPRESSION",
+        allow_hyphen_values = true,
+        help_heading = FILTERS
+    )]
+    filter: Option<OsString>,
 
     /// Log only this gRPC method, such as Range or KV/Range
     #[arg(

@@ -10,6 +10,7 @@ use crate::cli::Failure;
 use crate::cli::call_log::Format;
 use crate::cli::settings::{Given, Layers};
 use crate::etcd::DEFAULT_CAPTURE_BYTES;
+use crate::filter::Filter;
 use crate::net::{
     BindError, ClientAuth, KeyPair, ListenerTls, Pki, ProxyConfig, Upstream, UpstreamTls,
 };
@@ -161,6 +162,9 @@ fn filter(given: &Layers) -> Result<FilterArgs, Failure> {
         key_prefixes: texts("key-prefix")?,
         min_duration: given.parse("min-duration", parse_duration)?,
         errors_only: given.switch("errors-only")?,
+        expression: given.parse("filter", |text| {
+            text.parse::<Filter>().map_err(|mistake| mistake.drawn())
+        })?,
     })
 }
 

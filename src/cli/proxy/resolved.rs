@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::cli::call_log::Format;
 use crate::control;
+use crate::filter::Filter;
 use crate::net::{ListenerTls, Upstream, UpstreamTls};
 
 /// What `etcdtap proxy` was asked for, read and found consistent.
@@ -99,4 +100,6 @@ pub struct FilterArgs {
     pub min_duration: Option<Duration>,
     /// Only what failed.
     pub errors_only: bool,
+    /// What has to hold besides.
+    pub expression: Option<Filter>,
 }

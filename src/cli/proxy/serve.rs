@@ -212,6 +212,7 @@ fn filter(args: &ProxyArgs) -> Filter {
             .collect(),
         min_duration: given.min_duration,
         errors_only: given.errors_only,
+        expression: given.expression.clone(),
     }
 }
 

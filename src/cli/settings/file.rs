@@ -62,6 +62,7 @@ struct Filter {
     key_prefix: Texts,
     min_duration: Text,
     errors_only: Text,
+    expression: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -160,6 +161,7 @@ impl Build {
         self.texts("key-prefix", "filter.key_prefix", filter.key_prefix);
         self.text("min-duration", "filter.min_duration", filter.min_duration);
         self.text("errors-only", "filter.errors_only", filter.errors_only);
+        self.text("filter", "filter.expression", filter.expression);
         self.text("drain", "drain", file.drain);
         self.text("capture-bytes", "capture_bytes", file.capture_bytes);
         self.text("etcd-prefix", "etcd_prefix", file.etcd_prefix);
