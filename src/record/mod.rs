@@ -12,7 +12,8 @@
 //! | [`assembly`] | from pieces to whole messages, redacted |
 //! | [`line`] | a line of the log as a record, from the trace |
 //! | [`recall`] | the line again, from the record |
-//! | [`recorder`] | the thread that writes files |
+//! | [`observer`] | the trace's end of it |
+//! | [`recorder`], [`files`] | the thread that writes files, and what they are called |
 //! | [`redact`] | what may stand in a file |
 //! | [`reader`] | a recording, as far as it is whole |
 //!
@@ -22,11 +23,14 @@
 pub mod assembly;
 pub mod batch;
 pub mod container;
+pub mod files;
 pub mod index;
 pub mod line;
+pub mod observer;
 pub mod queue;
 pub mod reader;
 pub mod recall;
+pub mod recorder;
 pub mod redact;
 pub mod schema;
 pub mod scribe;

@@ -75,7 +75,7 @@ pub struct Pipeline {
     slow: Option<Duration>,
     key_space: KeySpace,
     summary: Option<Box<Summary>>,
-    observer: Option<Box<dyn Observer>>,
+    observers: Vec<Box<dyn Observer>>,
     lag: Lag,
     /// Events whose lag is decided, reused.
     resolved: Vec<Resolved>,
@@ -109,7 +109,7 @@ impl Pipeline {
             slow: options.slow,
             key_space: options.key_space,
             summary: options.summary.then(Box::default),
-            observer: None,
+            observers: Vec::new(),
             lag: Lag::default(),
             resolved: Vec::new(),
             standing: FxHashSet::default(),
@@ -129,12 +129,12 @@ impl Pipeline {
 
     /// Shows everything to `observer` from here on, whatever the filter says.
     pub fn observe(&mut self, observer: Box<dyn Observer>) {
-        self.observer = Some(observer);
+        self.observers.push(observer);
     }
 
     /// All that came until `now` has been handed in; `dropped` events never came.
     pub fn settled(&mut self, now: Instant, dropped: u64) {
-        if let Some(observer) = &mut self.observer {
+        for observer in &mut self.observers {
             observer.settled(now, self.lag.waiting_since(), dropped);
         }
     }
@@ -142,7 +142,7 @@ impl Pipeline {
     /// Sets the clocks; once a batch is enough.
     pub fn anchor(&mut self, anchor: Anchor) {
         self.anchor = anchor;
-        if let Some(observer) = &mut self.observer {
+        for observer in &mut self.observers {
             observer.anchor(anchor);
         }
         if let Some(lines) = &mut self.lines {
@@ -163,6 +163,9 @@ impl Pipeline {
                 if let Some(summary) = &mut self.summary {
                     summary.handle_http1();
                 }
+                for observer in &mut self.observers {
+                    observer.http1(&peers, &exchange);
+                }
                 let line = HttpFacts {
                     peers: &peers,
                     exchange: &exchange,
@@ -181,7 +184,7 @@ impl Pipeline {
                 if let Some(summary) = &mut self.summary {
                     summary.handle_opened();
                 }
-                if let Some(observer) = &mut self.observer {
+                for observer in &mut self.observers {
                     observer.opened(&peers, at);
                 }
                 if self.passes_connection(&peers, at, Happening::Opened) {
@@ -189,15 +192,15 @@ impl Pipeline {
                 }
             }
             Event::TracingStopped { peers, at, offence } => {
-                if let Some(observer) = &mut self.observer {
-                    observer.stopped(&peers, at);
+                for observer in &mut self.observers {
+                    observer.stopped(&peers, at, &offence);
                 }
                 if self.passes_connection(&peers, at, Happening::Stopped(&offence)) {
                     self.write(|lines, out| lines.stopped(&peers, at, &offence, out));
                 }
             }
             Event::Fault { peers, at, hits } => {
-                if let Some(observer) = &mut self.observer {
+                for observer in &mut self.observers {
                     observer.fault(&peers, at, &hits);
                 }
                 if self.passes_connection(&peers, at, Happening::Fault(&hits)) {
@@ -205,7 +208,7 @@ impl Pipeline {
                 }
             }
             Event::Ping { peers, at } => {
-                if let Some(observer) = &mut self.observer {
+                for observer in &mut self.observers {
                     observer.ping(&peers, at);
                 }
                 if self.passes_connection(&peers, at, Happening::Ping) {
@@ -261,7 +264,7 @@ impl Pipeline {
         if let Some(summary) = &mut self.summary {
             summary.handle_call(call, &operation);
         }
-        if let Some(observer) = &mut self.observer {
+        for observer in &mut self.observers {
             observer.call(call, &operation);
         }
         let took = call.ended.saturating_duration_since(call.started);
@@ -307,7 +310,7 @@ impl Pipeline {
         if let Some(summary) = &mut self.summary {
             summary.handle_note(note, &operation, lag);
         }
-        if let Some(observer) = &mut self.observer {
+        for observer in &mut self.observers {
             observer.watch(note, &operation, lag);
         }
         let line = NoteFacts {
@@ -328,7 +331,7 @@ impl Pipeline {
         {
             summary.handle_failed();
         }
-        if let Some(observer) = &mut self.observer {
+        for observer in &mut self.observers {
             observer.ended(ended, failed);
         }
         let happening = Happening::Ended(ended, failed);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use etcdtap::etcd::verdict::Hit;
 use etcdtap::etcd::{Call, ConnectionEnded, Session, SessionOptions, WatchNote};
-use etcdtap::http2::Side;
+use etcdtap::http2::{Offence, Side};
 use etcdtap::kube::operation::Operation;
 use etcdtap::record::line;
 use etcdtap::record::reader::Line;
@@ -58,7 +58,7 @@ impl Observer for Recorder {
         self.put(line::of_ping(peers, at, &self.anchor));
     }
 
-    fn stopped(&mut self, _peers: &Peers, _at: Instant) {
+    fn stopped(&mut self, _: &Peers, _: Instant, _: &Offence) {
         panic!("the captures are sound");
     }
 

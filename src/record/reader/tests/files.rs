@@ -38,10 +38,15 @@ fn a_folder_is_read_in_the_order_of_time_and_a_name_stands_for_its_parts() {
     assert!(reading.wholeness().is_whole() && reading.wholeness().finished);
     assert_eq!(reading.figures().chunks, 4);
 
+    write(at, "calls.mcap", 25);
+    write(at, "calls.0003.mcap.partial", 60);
+    write(at, "calls-of-others.0004.mcap", 70);
     let rotated = Recordings::open(&[at.join("calls.mcap")]).unwrap();
-    assert_eq!(rotated.files().len(), 2);
+    assert_eq!(rotated.files().len(), 4);
     let mut reading = rotated.read(Query::all(Wants::LINES));
-    assert_eq!(lines(&mut reading), [30, 31, 40, 41]);
+    assert_eq!(lines(&mut reading), [25, 26, 30, 31, 40, 41, 60, 61]);
+    let one = Recordings::open(&[at.join("calls.0001.mcap")]).unwrap();
+    assert_eq!(lines(&mut one.read(Query::all(Wants::LINES))), [30, 31]);
 
     let named = Recordings::open(&[at.join("a.mcap"), at.join("b.mcap")]).unwrap();
     let mut reading = named.read(Query::all(Wants::LINES));
@@ -57,7 +62,7 @@ fn a_folder_is_read_in_the_order_of_time_and_a_name_stands_for_its_parts() {
 #[test]
 fn a_file_that_grows_is_followed_into_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("calls.0001.mcap");
+    let path = folder.path().join("calls.mcap.partial");
     let mut file = fs::File::create(&path).unwrap();
     let mut container = container(Some(1));
     add_line(&mut container, 1);
@@ -85,10 +90,11 @@ fn a_file_that_grows_is_followed_into_the_next() {
     add_line(&mut container, 3);
     container.finish().unwrap();
     file.write_all(&bytes_of(&mut container)).unwrap();
-    write(folder.path(), "calls.0002.mcap", 4);
-    write(folder.path(), "calls.0003.mcap", 6);
+    fs::rename(&path, folder.path().join("calls.mcap")).unwrap();
+    write(folder.path(), "calls.0001.mcap", 4);
+    write(folder.path(), "calls.0002.mcap.partial", 6);
     assert_eq!(lines(&mut reading), [3, 4, 5, 6, 7]);
-    write(folder.path(), "calls.0004.mcap", 8);
+    write(folder.path(), "calls.0003.mcap.partial", 8);
     assert_eq!(lines(&mut reading), [8, 9]);
     assert!(reading.wholeness().finished);
 }
