@@ -34,7 +34,7 @@ const RETRY: Duration = Duration::from_millis(500);
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a recording is made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecorderOptions {
     /// Its name.
     pub path: PathBuf,
@@ -97,7 +97,7 @@ impl Recorder {
         }
         let (way, outlet) = queue(options.queue_bytes, options.overflow);
         let anchor = Anchor::now();
-        let values = policy.values.to_string();
+        let values = policy.values.as_str().to_owned();
         let mut writer = Writer {
             outlet,
             assembly: Assembly::new(Arc::new(policy), nanos(&anchor, anchor.at)),

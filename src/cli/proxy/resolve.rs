@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 
 use super::address::{parse_listen, reaches};
 use super::faults::faults;
+use super::recording::record;
 use super::resolved::{FilterArgs, Log, ProxyArgs, Route};
 use crate::cli::Failure;
 use crate::cli::call_log::Format;
@@ -48,6 +49,7 @@ pub fn resolve(given: &Layers) -> Result<ProxyArgs, Failure> {
         threads: given.parse("threads", parse_threads)?,
         summary: given.switch("summary")?,
         faults: faults(given)?,
+        record: record(given)?,
     })
 }
 
