@@ -20,7 +20,7 @@ use crate::relay::Peers;
 
 /// A call's line.
 #[derive(Debug)]
-pub(super) struct CallFacts<'l> {
+pub(crate) struct CallFacts<'l> {
     pub call: &'l Call,
     pub operation: &'l Operation<'l>,
     pub slow: bool,
@@ -29,7 +29,7 @@ pub(super) struct CallFacts<'l> {
 
 /// The line of something that happened to a watch.
 #[derive(Debug)]
-pub(super) struct NoteFacts<'l> {
+pub(crate) struct NoteFacts<'l> {
     pub note: &'l WatchNote,
     pub operation: &'l Operation<'l>,
     /// In microseconds.
@@ -39,7 +39,7 @@ pub(super) struct NoteFacts<'l> {
 
 /// The line of a plain HTTP request.
 #[derive(Debug)]
-pub(super) struct HttpFacts<'l> {
+pub(crate) struct HttpFacts<'l> {
     pub peers: &'l Peers,
     pub exchange: &'l Exchange,
     pub slow: bool,
@@ -48,7 +48,7 @@ pub(super) struct HttpFacts<'l> {
 
 /// A line about a connection.
 #[derive(Debug)]
-pub(super) struct ConnectionFacts<'l> {
+pub(crate) struct ConnectionFacts<'l> {
     peers: &'l Peers,
     at: Instant,
     happening: Happening<'l>,
@@ -59,7 +59,7 @@ pub(super) struct ConnectionFacts<'l> {
 
 /// What happened to a connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Happening<'l> {
+pub(crate) enum Happening<'l> {
     Opened,
     Ping,
     Stopped(&'l Offence),

@@ -44,7 +44,7 @@ impl Filter {
     }
 
     /// Whether a call's line passes.
-    pub fn passes_call(&self, line: &CallFacts<'_>) -> bool {
+    pub(crate) fn passes_call(&self, line: &CallFacts<'_>) -> bool {
         let (call, operation) = (line.call, line.operation);
         (!self.errors_only || call.failed())
             && self.passes_duration(call.ended.saturating_duration_since(call.started))
@@ -54,7 +54,7 @@ impl Filter {
     }
 
     /// Whether the line of what happened to a watch passes.
-    pub fn passes_note(&self, line: &NoteFacts<'_>) -> bool {
+    pub(crate) fn passes_note(&self, line: &NoteFacts<'_>) -> bool {
         (!self.errors_only || is_failure(line.note))
             && self.min_duration.is_none()
             && self.passes_method(WATCH_SERVICE, WATCH_METHOD)
@@ -63,7 +63,7 @@ impl Filter {
     }
 
     /// Whether a plain HTTP request's line passes.
-    pub fn passes_http1(&self, line: &HttpFacts<'_>) -> bool {
+    pub(crate) fn passes_http1(&self, line: &HttpFacts<'_>) -> bool {
         let exchange = line.exchange;
         (!self.errors_only || is_failed_exchange(exchange))
             && self.passes_duration(exchange.ended.saturating_duration_since(exchange.started))
@@ -74,7 +74,7 @@ impl Filter {
 
     /// Whether a connection's line passes. They have no call's facts; what is left
     /// is whether they failed, and the expression.
-    pub fn passes_connection(&self, line: &ConnectionFacts<'_>) -> bool {
+    pub(crate) fn passes_connection(&self, line: &ConnectionFacts<'_>) -> bool {
         (!self.errors_only || line.failed())
             && self.min_duration.is_none()
             && self.methods.is_empty()

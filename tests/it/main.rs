@@ -7,6 +7,7 @@ mod control;
 mod live;
 mod log;
 mod pcap;
+mod recall;
 mod redaction;
 mod referee;
 mod session;
