@@ -8,6 +8,7 @@ mod live;
 mod log;
 mod pcap;
 mod recall;
+mod record;
 mod redaction;
 mod referee;
 mod session;
