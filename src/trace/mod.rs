@@ -12,7 +12,7 @@ mod facts;
 mod figures;
 mod filter;
 #[cfg(test)]
-pub(crate) mod fixtures;
+mod fixtures;
 mod histogram;
 mod json;
 mod lag;
@@ -30,13 +30,11 @@ mod writer;
 
 pub use clock::Anchor;
 pub(crate) use escape::{key_text, quiet_text};
-pub(crate) use facts::{CallFacts, ConnectionFacts, Happening, HttpFacts, NoteFacts};
+pub use facts::{CallFacts, ConnectionFacts, Happening, HttpFacts, NoteFacts};
 pub(crate) use figures::{duration, grouped, size};
 pub use filter::Filter;
 pub(crate) use filter::{WATCH_METHOD, WATCH_SERVICE};
 pub(crate) use histogram::Histogram;
-#[cfg(test)]
-pub(crate) use lines::Lines;
 pub(crate) use lines::micros_between;
 pub use observer::Observer;
 pub use output::Destination;
