@@ -1,0 +1,333 @@
+//! All connections of a capture, by their addresses.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+
+use super::connection::Connection;
+use super::context::Context;
+use super::packet::Segment;
+use super::sink::Sink;
+use super::tcp::{Opening, Reassembly};
+use crate::http2::Side;
+
+/// Connections that are followed at once, ended ones included until they are
+/// forgotten.
+pub const MAX_FLOWS: usize = 65_536;
+
+/// Bytes that all connections may hold while segments are missing.
+pub const MAX_HELD_IN_ALL: usize = 256 << 20;
+
+/// How far apart both sightings of one packet may be, where it is captured before
+/// and after its addresses are translated.
+const MIRROR_NANOS: u64 = 3_000_000_000;
+
+/// Handshakes that are remembered for that.
+const MAX_HANDSHAKES: usize = 16_384;
+
+/// The ends of a connection, the smaller address first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Ends {
+    low: SocketAddr,
+    high: SocketAddr,
+}
+
+/// All connections.
+#[derive(Debug, Default)]
+pub(super) struct Flows {
+    all: FxHashMap<Ends, Flow>,
+    /// What all connections hold.
+    held: usize,
+    packets: u64,
+    /// The sequence numbers of both SYNs, with whose they were and when.
+    handshakes: FxHashMap<(u32, u32), (Ends, u64)>,
+}
+
+#[derive(Debug)]
+struct Flow {
+    /// The number of its last packet.
+    last: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Opening(Opening),
+    Open(Box<Open>),
+    /// Over, or seen elsewhere: what still comes belongs to nothing.
+    Over,
+}
+
+#[derive(Debug)]
+struct Open {
+    low_is_client: bool,
+    /// The sequence number of the client's first byte.
+    first: Option<u32>,
+    tcp: Reassembly,
+    connection: Connection,
+}
+
+/// How a capture's times become moments.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    /// The first packet's time.
+    pub first: u64,
+    /// The same moment.
+    pub base: Instant,
+}
+
+impl Clock {
+    pub fn moment(&self, at: u64) -> Instant {
+        let moment = match at.checked_sub(self.first) {
+            Some(later) => self.base.checked_add(Duration::from_nanos(later)),
+            None => self.base.checked_sub(Duration::from_nanos(self.first - at)),
+        };
+        moment.unwrap_or(self.base)
+    }
+}
+
+impl Flows {
+    /// The next segment of the capture.
+    pub fn handle<S: Sink>(
+        &mut self,
+        segment: &Segment<'_>,
+        at: u64,
+        clock: &Clock,
+        context: &mut Context<S>,
+    ) {
+        let from_low = segment.from <= segment.to;
+        let ends = match from_low {
+            true => Ends {
+                low: segment.from,
+                high: segment.to,
+            },
+            false => Ends {
+                low: segment.to,
+                high: segment.from,
+            },
+        };
+        self.packets += 1;
+        let opens = segment.syn && segment.ack.is_none();
+        if opens
+            && let Some(flow) = self.all.get_mut(&ends)
+            && flow.is_another(from_low, segment)
+        {
+            // The ports are used again.
+            if let Some(mut flow) = self.all.remove(&ends) {
+                self.held -= flow.held();
+                flow.leave(ends, None, clock, context);
+            }
+        }
+        if !self.all.contains_key(&ends) && self.all.len() >= MAX_FLOWS {
+            self.make_room(context);
+        }
+        let flow = self.all.entry(ends).or_insert_with(|| Flow {
+            last: 0,
+            state: State::Opening(Opening::default()),
+        });
+        flow.last = self.packets;
+        let before = flow.held();
+        match &mut flow.state {
+            State::Opening(opening) => {
+                opening.push(from_low, segment, at);
+                let full = self.held + opening.held() > MAX_HELD_IN_ALL;
+                if segment.rst && !opening.has_payload() {
+                    flow.state = State::Over; // refused
+                } else if opening.is_ready() || full {
+                    let mirrored = opening.numbers().is_some_and(|numbers| {
+                        is_mirrored(&mut self.handshakes, numbers, ends, at)
+                    });
+                    if mirrored {
+                        context.report.mirrored += 1;
+                        flow.state = State::Over;
+                    } else {
+                        flow.open(ends, clock, context);
+                    }
+                }
+            }
+            State::Open(open) => open.handle(from_low, segment, clock.moment(at), context),
+            State::Over => {}
+        }
+        flow.close();
+        self.held = self.held - before + flow.held();
+        if self.held > MAX_HELD_IN_ALL
+            && let State::Open(open) = &mut flow.state
+        {
+            let before = open.tcp.held();
+            open.give_way(context);
+            self.held = self.held - before + open.tcp.held();
+        }
+    }
+
+    /// The capture has ended, at `end`.
+    pub fn finish<S: Sink>(&mut self, end: Instant, clock: &Clock, context: &mut Context<S>) {
+        let mut rest: Vec<_> = std::mem::take(&mut self.all).into_iter().collect();
+        rest.sort_unstable_by_key(|(ends, flow)| (flow.last, *ends));
+        for (ends, mut flow) in rest {
+            flow.leave(ends, Some(end), clock, context);
+        }
+        self.held = 0;
+    }
+
+    /// Forgets connections that are over; if that is not enough, those that were
+    /// silent for the longest time are given up.
+    fn make_room<S: Sink>(&mut self, context: &mut Context<S>) {
+        self.all.retain(|_, flow| !matches!(flow.state, State::Over));
+        if self.all.len() < MAX_FLOWS / 4 * 3 {
+            return;
+        }
+        let mut oldest: Vec<_> = self.all.iter().map(|(ends, flow)| (flow.last, *ends)).collect();
+        oldest.sort_unstable();
+        for (_, ends) in oldest.into_iter().take(MAX_FLOWS / 4) {
+            let Some(flow) = self.all.remove(&ends) else {
+                continue;
+            };
+            self.held -= flow.held();
+            match flow.state {
+                State::Open(mut open) => open.connection.give_up(context),
+                // Of one that has hardly begun nothing is known.
+                State::Opening(opening) if opening.has_payload() => context.report.other += 1,
+                State::Opening(_) | State::Over => {}
+            }
+        }
+    }
+}
+
+impl Flow {
+    fn held(&self) -> usize {
+        match &self.state {
+            State::Opening(opening) => opening.held(),
+            State::Open(open) => open.tcp.held(),
+            State::Over => 0,
+        }
+    }
+
+    /// Whether a SYN opens another connection than this one.
+    fn is_another(&self, from_low: bool, segment: &Segment<'_>) -> bool {
+        let first = segment.sequence.wrapping_add(1);
+        match &self.state {
+            State::Opening(opening) => opening.is_another(from_low, segment),
+            State::Open(open) => open.low_is_client != from_low || open.first != Some(first),
+            State::Over => true,
+        }
+    }
+
+    /// Its first packets say where it begins: they go first.
+    fn open<S: Sink>(&mut self, ends: Ends, clock: &Clock, context: &mut Context<S>) {
+        let State::Opening(opening) = std::mem::replace(&mut self.state, State::Over) else {
+            return;
+        };
+        let Ends { low, high } = ends;
+        let low_is_client = match (context.serves(low), context.serves(high)) {
+            // Where ports are given, they decide.
+            (true, false) if !context.options.ports.is_empty() => false,
+            (false, true) if !context.options.ports.is_empty() => true,
+            _ => opening.low_is_client(low, high, |address| context.serves(address)),
+        };
+        let (client, server) = match low_is_client {
+            true => (low, high),
+            false => (high, low),
+        };
+        let starts = opening.starts(low_is_client);
+        let begun = opening.was_seen();
+        let held = opening.into_held();
+        let opened = held.first().map_or(clock.base, |first| clock.moment(first.at));
+        let mut open = Box::new(Open {
+            low_is_client,
+            first: starts.client,
+            tcp: Reassembly::new(starts),
+            connection: Connection::new(client, server, begun, opened),
+        });
+        for packet in &held {
+            let (from, to) = match packet.low {
+                true => (low, high),
+                false => (high, low),
+            };
+            let segment = packet.segment(from, to);
+            open.handle(packet.low, &segment, clock.moment(packet.at), context);
+        }
+        self.state = State::Open(open);
+    }
+
+    /// Forgets a connection that is over.
+    fn close(&mut self) {
+        if let State::Open(open) = &self.state
+            && open.tcp.is_over()
+        {
+            self.state = State::Over;
+        }
+    }
+
+    /// No packet follows.
+    fn leave<S: Sink>(
+        &mut self,
+        ends: Ends,
+        end: Option<Instant>,
+        clock: &Clock,
+        context: &mut Context<S>,
+    ) {
+        if let State::Opening(opening) = &self.state {
+            if !opening.has_payload() {
+                return;
+            }
+            self.open(ends, clock, context);
+        }
+        if let State::Open(open) = &mut self.state {
+            let Open {
+                tcp, connection, ..
+            } = &mut **open;
+            tcp.settle(&mut |told| connection.handle(told, context));
+            connection.leave(end, context);
+        }
+    }
+}
+
+impl Open {
+    fn handle<S: Sink>(
+        &mut self,
+        from_low: bool,
+        segment: &Segment<'_>,
+        now: Instant,
+        context: &mut Context<S>,
+    ) {
+        let from = match from_low == self.low_is_client {
+            true => Side::Client,
+            false => Side::Server,
+        };
+        self.connection.turn(now, segment.cut);
+        let connection = &mut self.connection;
+        self.tcp.handle(from, segment, &mut |told| connection.handle(told, context));
+    }
+
+    fn give_way<S: Sink>(&mut self, context: &mut Context<S>) {
+        let connection = &mut self.connection;
+        while self.tcp.give_way(&mut |told| connection.handle(told, context)) {}
+    }
+}
+
+/// Whether a connection is one that was seen already, under other addresses: the
+/// sequence numbers of both its SYNs, which nobody chooses twice, are the same.
+fn is_mirrored(
+    handshakes: &mut FxHashMap<(u32, u32), (Ends, u64)>,
+    numbers: (u32, u32),
+    ends: Ends,
+    at: u64,
+) -> bool {
+    // Which end is the smaller one may change with the addresses.
+    let numbers = (numbers.0.min(numbers.1), numbers.0.max(numbers.1));
+    if let Some((other, then)) = handshakes.get(&numbers)
+        && *other != ends
+        && at.abs_diff(*then) < MIRROR_NANOS
+    {
+        return true;
+    }
+    if handshakes.len() >= MAX_HANDSHAKES {
+        handshakes.retain(|_, (_, then)| at.abs_diff(*then) < MIRROR_NANOS);
+        if handshakes.len() >= MAX_HANDSHAKES {
+            handshakes.clear();
+        }
+    }
+    handshakes.insert(numbers, (ends, at));
+    false
+}
