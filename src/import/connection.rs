@@ -261,6 +261,11 @@ impl Connection {
     }
 
     fn over<S: Sink>(&mut self, how: &'static str, context: &mut Context<S>) {
+        if let (Stage::Undecided { .. }, Some(tls)) = (&self.stage, &self.tls)
+            && tls.has_unopened()
+        {
+            self.cannot_open(Side::Server, Problem::WrongSecrets, context);
+        }
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Read(mut session) => {
                 match how == CAPTURE_ENDED {
@@ -336,7 +341,13 @@ fn feed<S: Sink>(
 /// a word and a space may stand anywhere.
 fn is_request(bytes: &[u8]) -> bool {
     let methods: [&[u8]; 7] = [
-        b"GET /", b"PUT /", b"POST /", b"HEAD /", b"DELETE /", b"PATCH /", b"OPTIONS ",
+        b"GET /",
+        b"PUT /",
+        b"POST /",
+        b"HEAD /",
+        b"DELETE /",
+        b"PATCH /",
+        b"OPTIONS ",
     ];
     methods.iter().any(|method| bytes.starts_with(method))
 }

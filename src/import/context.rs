@@ -129,7 +129,12 @@ impl<S: Sink> Context<S> {
 
     /// Says of connections that could not be read whether that is a loss.
     pub fn judge_unread(&mut self) {
-        for unread in std::mem::take(&mut self.unread) {
+        for mut unread in std::mem::take(&mut self.unread) {
+            // Who called whom was a guess where the beginning is not known.
+            if self.serves(unread.client) && !self.serves(unread.server) {
+                std::mem::swap(&mut unread.client, &mut unread.server);
+                std::mem::swap(&mut unread.bytes.client, &mut unread.bytes.server);
+            }
             let ours = self.serves(unread.server);
             match (&unread.lost, ours) {
                 (Lost::Encrypted(_), true) => self.report.encrypted += 1,

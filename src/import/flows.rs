@@ -1,5 +1,6 @@
 //! All connections of a capture, by their addresses.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use super::connection::Connection;
 use super::context::Context;
 use super::packet::Segment;
 use super::sink::Sink;
-use super::tcp::{Opening, Reassembly};
+use super::tcp::{Begin, Opening, Reassembly};
 use crate::http2::Side;
 
 /// Connections that are followed at once, ended ones included until they are
@@ -26,6 +27,10 @@ const MIRROR_NANOS: u64 = 3_000_000_000;
 /// Handshakes that are remembered for that.
 const MAX_HANDSHAKES: usize = 16_384;
 
+/// Packets of the capture that are waited for after a reset: what was sent before
+/// it may be late in the file.
+const RESET_PATIENCE: u64 = 64;
+
 /// The ends of a connection, the smaller address first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Ends {
@@ -40,6 +45,8 @@ pub(super) struct Flows {
     /// What all connections hold.
     held: usize,
     packets: u64,
+    /// Connections that were reset, with the number of the packet that did it.
+    reset: VecDeque<(u64, Ends)>,
     /// The sequence numbers of both SYNs, with whose they were and when.
     handshakes: FxHashMap<(u32, u32), (Ends, u64)>,
 }
@@ -55,15 +62,16 @@ struct Flow {
 enum State {
     Opening(Opening),
     Open(Box<Open>),
-    /// Over, or seen elsewhere: what still comes belongs to nothing.
-    Over,
+    /// Over, or seen elsewhere: what still comes belongs to nothing, its SYN once more
+    /// included.
+    Over(Begin),
 }
 
 #[derive(Debug)]
 struct Open {
     low_is_client: bool,
-    /// The sequence number of the client's first byte.
-    first: Option<u32>,
+    /// Where the client's direction begins.
+    begin: Begin,
     tcp: Reassembly,
     connection: Connection,
 }
@@ -108,6 +116,7 @@ impl Flows {
             },
         };
         self.packets += 1;
+        self.end_reset(context);
         let opens = segment.syn && segment.ack.is_none();
         if opens
             && let Some(flow) = self.all.get_mut(&ends)
@@ -133,21 +142,24 @@ impl Flows {
                 opening.push(from_low, segment, at);
                 let full = self.held + opening.held() > MAX_HELD_IN_ALL;
                 if segment.rst && !opening.has_payload() {
-                    flow.state = State::Over; // refused
+                    flow.state = State::Over(opening.begin_of_caller()); // refused
                 } else if opening.is_ready() || full {
                     let mirrored = opening.numbers().is_some_and(|numbers| {
                         is_mirrored(&mut self.handshakes, numbers, ends, at)
                     });
                     if mirrored {
                         context.report.mirrored += 1;
-                        flow.state = State::Over;
+                        flow.state = State::Over(opening.begin_of_caller());
                     } else {
                         flow.open(ends, clock, context);
                     }
                 }
             }
             State::Open(open) => open.handle(from_low, segment, clock.moment(at), context),
-            State::Over => {}
+            State::Over(_) => {}
+        }
+        if segment.rst && flow.is_reset() {
+            self.reset.push_back((self.packets, ends));
         }
         flow.close();
         self.held = self.held - before + flow.held();
@@ -157,6 +169,24 @@ impl Flows {
             let before = open.tcp.held();
             open.give_way(context);
             self.held = self.held - before + open.tcp.held();
+        }
+    }
+
+    /// Ends the connections that were reset some packets ago.
+    fn end_reset<S: Sink>(&mut self, context: &mut Context<S>) {
+        while let Some((then, ends)) = self.reset.front().copied()
+            && self.packets - then > RESET_PATIENCE
+        {
+            self.reset.pop_front();
+            // The ports may have been used again since.
+            if let Some(flow) = self.all.get_mut(&ends)
+                && flow.is_reset()
+                && let State::Open(open) = &mut flow.state
+            {
+                self.held -= open.tcp.held();
+                open.settle(context);
+                flow.close();
+            }
         }
     }
 
@@ -173,11 +203,16 @@ impl Flows {
     /// Forgets connections that are over; if that is not enough, those that were
     /// silent for the longest time are given up.
     fn make_room<S: Sink>(&mut self, context: &mut Context<S>) {
-        self.all.retain(|_, flow| !matches!(flow.state, State::Over));
+        self.all
+            .retain(|_, flow| !matches!(flow.state, State::Over(_)));
         if self.all.len() < MAX_FLOWS / 4 * 3 {
             return;
         }
-        let mut oldest: Vec<_> = self.all.iter().map(|(ends, flow)| (flow.last, *ends)).collect();
+        let mut oldest: Vec<_> = self
+            .all
+            .iter()
+            .map(|(ends, flow)| (flow.last, *ends))
+            .collect();
         oldest.sort_unstable();
         for (_, ends) in oldest.into_iter().take(MAX_FLOWS / 4) {
             let Some(flow) = self.all.remove(&ends) else {
@@ -188,7 +223,7 @@ impl Flows {
                 State::Open(mut open) => open.connection.give_up(context),
                 // Of one that has hardly begun nothing is known.
                 State::Opening(opening) if opening.has_payload() => context.report.other += 1,
-                State::Opening(_) | State::Over => {}
+                State::Opening(_) | State::Over(_) => {}
             }
         }
     }
@@ -199,23 +234,26 @@ impl Flow {
         match &self.state {
             State::Opening(opening) => opening.held(),
             State::Open(open) => open.tcp.held(),
-            State::Over => 0,
+            State::Over(_) => 0,
         }
     }
 
     /// Whether a SYN opens another connection than this one.
     fn is_another(&self, from_low: bool, segment: &Segment<'_>) -> bool {
-        let first = segment.sequence.wrapping_add(1);
-        match &self.state {
-            State::Opening(opening) => opening.is_another(from_low, segment),
-            State::Open(open) => open.low_is_client != from_low || open.first != Some(first),
-            State::Over => true,
-        }
+        let begin = match &self.state {
+            State::Opening(opening) => opening.begin(from_low),
+            State::Open(open) if open.low_is_client == from_low => open.begin,
+            State::Open(_) => return true,
+            State::Over(begin) => *begin,
+        };
+        !begin.is_behind(segment.sequence)
     }
 
     /// Its first packets say where it begins: they go first.
     fn open<S: Sink>(&mut self, ends: Ends, clock: &Clock, context: &mut Context<S>) {
-        let State::Opening(opening) = std::mem::replace(&mut self.state, State::Over) else {
+        let State::Opening(opening) =
+            std::mem::replace(&mut self.state, State::Over(Begin::default()))
+        else {
             return;
         };
         let Ends { low, high } = ends;
@@ -231,11 +269,14 @@ impl Flow {
         };
         let starts = opening.starts(low_is_client);
         let begun = opening.was_seen();
+        let begin = opening.begin(low_is_client);
         let held = opening.into_held();
-        let opened = held.first().map_or(clock.base, |first| clock.moment(first.at));
+        let opened = held
+            .first()
+            .map_or(clock.base, |first| clock.moment(first.at));
         let mut open = Box::new(Open {
             low_is_client,
-            first: starts.client,
+            begin,
             tcp: Reassembly::new(starts),
             connection: Connection::new(client, server, begun, opened),
         });
@@ -250,12 +291,17 @@ impl Flow {
         self.state = State::Open(open);
     }
 
+    /// Whether a side has ended it with RST, and it waits for what may be late.
+    fn is_reset(&self) -> bool {
+        matches!(&self.state, State::Open(open) if open.tcp.is_reset())
+    }
+
     /// Forgets a connection that is over.
     fn close(&mut self) {
         if let State::Open(open) = &self.state
             && open.tcp.is_over()
         {
-            self.state = State::Over;
+            self.state = State::Over(open.begin);
         }
     }
 
@@ -274,11 +320,8 @@ impl Flow {
             self.open(ends, clock, context);
         }
         if let State::Open(open) = &mut self.state {
-            let Open {
-                tcp, connection, ..
-            } = &mut **open;
-            tcp.settle(&mut |told| connection.handle(told, context));
-            connection.leave(end, context);
+            open.settle(context);
+            open.connection.leave(end, context);
         }
     }
 }
@@ -297,12 +340,22 @@ impl Open {
         };
         self.connection.turn(now, segment.cut);
         let connection = &mut self.connection;
-        self.tcp.handle(from, segment, &mut |told| connection.handle(told, context));
+        self.tcp
+            .handle(from, segment, &mut |told| connection.handle(told, context));
+    }
+
+    fn settle<S: Sink>(&mut self, context: &mut Context<S>) {
+        let connection = &mut self.connection;
+        self.tcp
+            .settle(&mut |told| connection.handle(told, context));
     }
 
     fn give_way<S: Sink>(&mut self, context: &mut Context<S>) {
         let connection = &mut self.connection;
-        while self.tcp.give_way(&mut |told| connection.handle(told, context)) {}
+        while self
+            .tcp
+            .give_way(&mut |told| connection.handle(told, context))
+        {}
     }
 }
 

@@ -227,7 +227,11 @@ mod tests {
         assert_eq!((segment.payload, segment.cut), (&b"pay"[..], true));
         for length in 0..40 {
             let bytes = &whole[..length];
-            assert_eq!(read(link::RAW, bytes), Err(Passed::Broken), "{length} bytes");
+            assert_eq!(
+                read(link::RAW, bytes),
+                Err(Passed::Broken),
+                "{length} bytes"
+            );
         }
     }
 
@@ -242,7 +246,10 @@ mod tests {
             fragment[at] = flag;
             assert_eq!(read(link::RAW, &fragment), Err(Passed::Fragment));
         }
-        let fragment = ipv6(b"payload", &[44, 0, 1, 4, 0, 0, 0, 0, TCP, 0, 0, 1, 0, 0, 0, 9]);
+        let fragment = ipv6(
+            b"payload",
+            &[44, 0, 1, 4, 0, 0, 0, 0, TCP, 0, 0, 1, 0, 0, 0, 9],
+        );
         assert_eq!(read(link::RAW, &fragment), Err(Passed::Fragment));
         let mut arp = ethernet(&[], [8, 6]);
         arp.extend([0; 28]);

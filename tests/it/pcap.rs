@@ -3,7 +3,7 @@
 //! captures on one machine (retransmits, reordering, either byte order), and
 //! no more than that.
 
-mod file;
+pub mod file;
 mod packet;
 mod reassembly;
 
@@ -57,12 +57,10 @@ pub const NAME_1_20: &str = "kube-apiserver-1.20_etcd-3.4_startup-and-workload";
 pub const NAME_0_36: &str = "apiserver-0.36_etcd-3.5_startup-and-workload";
 
 /// kube-apiserver 1.20 against etcd 3.4.
-pub static APISERVER_1_20: LazyLock<Vec<Connection>> =
-    LazyLock::new(|| capture(NAME_1_20));
+pub static APISERVER_1_20: LazyLock<Vec<Connection>> = LazyLock::new(|| capture(NAME_1_20));
 
 /// An API server on k8s.io/apiserver 0.36 against etcd 3.5.
-pub static APISERVER_0_36: LazyLock<Vec<Connection>> =
-    LazyLock::new(|| capture(NAME_0_36));
+pub static APISERVER_0_36: LazyLock<Vec<Connection>> = LazyLock::new(|| capture(NAME_0_36));
 
 fn capture(name: &str) -> Vec<Connection> {
     connections(&unpacked(name)).expect("a capture is a pcap file")

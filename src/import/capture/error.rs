@@ -97,7 +97,10 @@ impl fmt::Display for CaptureError {
                 write!(f, "is {version}, a version that is not known")
             }
             CaptureError::Damaged { at, what } => {
-                write!(f, "is damaged at byte {at}: {what}; what is behind it cannot be read")
+                write!(
+                    f,
+                    "is damaged at byte {at}: {what}; what is behind it cannot be read"
+                )
             }
             CaptureError::Cut { at } => {
                 write!(f, "ends within the record that begins at byte {at}")

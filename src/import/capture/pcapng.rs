@@ -121,7 +121,9 @@ impl Section {
             let version = format!("pcapng {major}.{minor}");
             return Err(match self.begun {
                 false => CaptureError::Version { version },
-                true => CaptureError::damaged(place, format!("a section of {version} begins there")),
+                true => {
+                    CaptureError::damaged(place, format!("a section of {version} begins there"))
+                }
             });
         }
         self.dropped_before = self.dropped();
@@ -270,7 +272,9 @@ impl Clock {
         };
         let offset = i128::from(self.offset) * 1_000_000_000;
         // Below 2^64 units of a second each there is room in an i128.
-        let shifted = i128::try_from(nanoseconds).unwrap_or(i128::MAX).saturating_add(offset);
+        let shifted = i128::try_from(nanoseconds)
+            .unwrap_or(i128::MAX)
+            .saturating_add(offset);
         u64::try_from(shifted.max(0)).unwrap_or(u64::MAX)
     }
 }
@@ -281,7 +285,9 @@ fn options(order: Order, mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> 
         let code = order.u16(rest, 0).filter(|code| *code != 0)?;
         let length = usize::from(order.u16(rest, 2)?);
         let value = rest.get(4..4 + length)?;
-        rest = rest.get(4 + length.next_multiple_of(4)..).unwrap_or_default();
+        rest = rest
+            .get(4 + length.next_multiple_of(4)..)
+            .unwrap_or_default();
         Some((code, value))
     })
 }

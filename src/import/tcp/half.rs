@@ -15,6 +15,9 @@ pub(super) struct Half {
     early: BTreeMap<u64, Early>,
     /// Where it ends.
     pub fin: Option<u64>,
+    /// How much of the peer's direction its sender had received by then, and the
+    /// number of the packet that said so.
+    pub fin_by: (u64, u64),
     /// How far the peer says it has received.
     acked: u64,
     /// The number of the packet that acknowledged what is missing now.
@@ -43,6 +46,7 @@ impl Half {
             delivered: 0,
             early: BTreeMap::new(),
             fin: None,
+            fin_by: (0, 0),
             acked: 0,
             missed_at: None,
             strays: 0,

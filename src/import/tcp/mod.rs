@@ -7,7 +7,7 @@ mod reassembly;
 #[cfg(test)]
 mod tests;
 
-pub(super) use opening::Opening;
+pub(super) use opening::{Begin, Opening};
 pub(super) use reassembly::{Reassembly, Told};
 
 /// Bytes that one connection may hold while a segment is missing: more than the

@@ -49,6 +49,32 @@ pub(in crate::import) struct Held {
     cut: bool,
 }
 
+/// Where a direction begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::import) struct Begin {
+    /// The sequence number of its first byte, if anything tells.
+    pub first: Option<u32>,
+    /// Whether the handshake says so, or only what was captured first.
+    exact: bool,
+}
+
+/// How far in front of the first byte that was captured a SYN may be that is late in
+/// the file.
+const MAX_UNSEEN: u32 = 64 << 10;
+
+impl Begin {
+    /// Whether a SYN with this number is the one in front of it.
+    pub fn is_behind(self, syn: u32) -> bool {
+        let unseen = self
+            .first
+            .map(|first| first.wrapping_sub(syn.wrapping_add(1)));
+        match self.exact {
+            true => unseen == Some(0),
+            false => unseen.is_some_and(|unseen| unseen <= MAX_UNSEEN),
+        }
+    }
+}
+
 /// How much of a payload says what it begins.
 const HEAD: usize = 24;
 
@@ -74,15 +100,26 @@ impl Opening {
         });
     }
 
-    /// Whether a SYN that opens another connection than this one came.
-    pub fn is_another(&self, low: bool, segment: &Segment<'_>) -> bool {
+    /// Where the direction of one end begins, as far as that is known.
+    pub fn begin(&self, low: bool) -> Begin {
         let (seen, peer) = match low {
             true => (&self.low, &self.high),
             false => (&self.high, &self.low),
         };
-        // One that is late in the file is right before the first byte.
-        let start = seen.start(peer);
-        start.is_some_and(|start| start != segment.sequence.wrapping_add(1))
+        Begin {
+            first: seen.start(peer),
+            exact: seen.syn.is_some() || matches!(peer.syn, Some((_, Some(_)))),
+        }
+    }
+
+    /// Where the direction of the end that called begins, if its SYN was seen.
+    pub fn begin_of_caller(&self) -> Begin {
+        let called = |seen: &Seen| matches!(seen.syn, Some((_, None)));
+        match (called(&self.low), called(&self.high)) {
+            (true, _) => self.begin(true),
+            (false, true) => self.begin(false),
+            (false, false) => Begin::default(),
+        }
     }
 
     /// What waits, in bytes of memory.

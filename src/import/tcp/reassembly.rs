@@ -45,6 +45,8 @@ pub(in crate::import) struct Reassembly {
     packets: u64,
     /// What both directions hold.
     held: usize,
+    /// Who sent RST. What was sent before it may be late in the file.
+    reset: Option<Side>,
     over: bool,
 }
 
@@ -59,6 +61,7 @@ impl Reassembly {
             },
             packets: 0,
             held: 0,
+            reset: None,
             over: false,
         }
     }
@@ -73,6 +76,12 @@ impl Reassembly {
         self.over
     }
 
+    /// Whether a side has ended it with RST. Call [`Reassembly::settle`] when
+    /// packets that were sent before will not follow any more.
+    pub fn is_reset(&self) -> bool {
+        self.reset.is_some()
+    }
+
     /// The next packet of the capture, from `from`.
     pub fn handle(&mut self, from: Side, segment: &Segment<'_>, tell: &mut dyn FnMut(Told<'_>)) {
         if self.over {
@@ -83,10 +92,7 @@ impl Reassembly {
             let distance = self.halves[from].distance(segment.sequence);
             // Anybody may send one that has nothing to do with the connection.
             if distance.unsigned_abs() <= u64::from(MAX_AHEAD) {
-                self.settle(tell);
-                let how = EndOfBytes::Lost;
-                self.over = true;
-                tell(Told::End { from, how });
+                self.reset.get_or_insert(from);
             }
             return;
         }
@@ -130,6 +136,7 @@ impl Reassembly {
         let length = segment.payload.len() as i64;
         if segment.fin && half.fin.is_none() && distance + length >= 0 {
             half.fin = Some(half.delivered.saturating_add_signed(distance + length));
+            half.fin_by = (needs, self.packets);
         }
         // Nothing comes behind the end.
         let room = half.fin.map_or(i64::MAX, |fin| {
@@ -161,10 +168,13 @@ impl Reassembly {
             half.advance(bytes.len() as u64);
             tell(Told::Bytes { from, bytes });
         }
-        for from in [Side::Client, Side::Server] {
-            let half = &mut self.halves[from];
-            if !half.ended && half.fin.is_some_and(|fin| half.delivered >= fin) {
-                half.ended = true;
+        let mut sides = [Side::Client, Side::Server];
+        sides.sort_by_key(|side| self.halves[*side].fin_by.1);
+        for from in sides {
+            let half = &self.halves[from];
+            let complete = half.fin.is_some_and(|fin| half.delivered >= fin);
+            if complete && !half.ended && self.halves[from.peer()].has(half.fin_by.0) {
+                self.halves[from].ended = true;
                 let how = EndOfBytes::Closed;
                 tell(Told::End { from, how });
             }
@@ -255,7 +265,9 @@ impl Reassembly {
         loop {
             let received = |half: &Half| half.has_hole() && half.received() > half.delivered;
             let sides = [Side::Client, Side::Server];
-            let mut holed = sides.into_iter().filter(|side| received(&self.halves[*side]));
+            let mut holed = sides
+                .into_iter()
+                .filter(|side| received(&self.halves[*side]));
             match holed.next() {
                 Some(side) => self.skip(side, tell),
                 None => break,
@@ -265,5 +277,10 @@ impl Reassembly {
             half.forget();
         }
         self.held = 0;
+        if let (Some(from), false) = (self.reset, self.over) {
+            let how = EndOfBytes::Lost;
+            self.over = true;
+            tell(Told::End { from, how });
+        }
     }
 }

@@ -8,7 +8,6 @@ use super::suite::Suite;
 
 /// A record's content types (RFC 8446, section 5.1).
 pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
-pub(super) const ALERT: u8 = 21;
 pub(super) const HANDSHAKE: u8 = 22;
 pub(super) const APPLICATION_DATA: u8 = 23;
 
@@ -116,6 +115,11 @@ impl Direction {
                 }
             }
         }
+    }
+
+    /// Whether records stayed closed.
+    pub fn has_unopened(&self) -> bool {
+        self.unopened > 0
     }
 
     /// The handshake is over in this direction.

@@ -51,7 +51,8 @@ pub(super) fn next(bytes: &[u8]) -> Result<Option<(Message<'_>, usize)>, TooLong
     let Some([kind, length @ ..]) = bytes.first_chunk::<4>() else {
         return Ok(None);
     };
-    let length = usize::from(length[0]) << 16 | usize::from(length[1]) << 8 | usize::from(length[2]);
+    let length =
+        usize::from(length[0]) << 16 | usize::from(length[1]) << 8 | usize::from(length[2]);
     if length > MAX_MESSAGE {
         return Err(TooLong);
     }
@@ -144,7 +145,9 @@ pub(super) fn leaf(body: &[u8], tls13: bool) -> Option<&[u8]> {
 }
 
 fn number(bytes: &[u8]) -> Option<u16> {
-    bytes.first_chunk().map(|octets| u16::from_be_bytes(*octets))
+    bytes
+        .first_chunk()
+        .map(|octets| u16::from_be_bytes(*octets))
 }
 
 /// What is still to be read.
@@ -160,7 +163,9 @@ impl<'a> Rest<'a> {
     /// A run of bytes whose length stands in front of it in so many bytes.
     fn vector(&mut self, width: usize) -> Option<&'a [u8]> {
         let (length, rest) = self.0.split_at_checked(width)?;
-        let length = length.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet));
+        let length = length
+            .iter()
+            .fold(0, |sum, octet| sum << 8 | usize::from(*octet));
         let (content, rest) = rest.split_at_checked(length)?;
         self.0 = rest;
         Some(content)

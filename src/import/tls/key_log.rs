@@ -80,7 +80,9 @@ impl KeyLog {
     }
 
     fn line(&mut self, line: &[u8]) -> Option<()> {
-        let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+        let mut words = line
+            .split(|byte| *byte == b' ')
+            .filter(|word| !word.is_empty());
         let (label, random, secret) = (words.next()?, words.next()?, words.next()?);
         let place: fn(&mut Secrets) -> &mut Option<Secret> = match label {
             b"CLIENT_RANDOM" => |secrets| &mut secrets.master,
@@ -90,7 +92,9 @@ impl KeyLog {
             b"SERVER_TRAFFIC_SECRET_0" => |secrets| &mut secrets.server_traffic,
             _ => return None,
         };
-        let random = from_hex::<32>(random).filter(|(_, length)| *length == 32)?.0;
+        let random = from_hex::<32>(random)
+            .filter(|(_, length)| *length == 32)?
+            .0;
         let (secret, length) = from_hex::<{ Secret::MAX }>(secret)?;
         let secret = Secret::new(&secret[..length])?;
         if self.by_client.len() >= MAX_CONNECTIONS && !self.by_client.contains_key(&random) {

@@ -101,7 +101,8 @@ impl Opener {
         let nonce = aead::Nonce::assume_unique_for_key(nonce);
         let sealed = &mut sealed[begin..];
         let opened = if tls13 {
-            self.key.open_in_place(nonce, aead::Aad::from(header), sealed)
+            self.key
+                .open_in_place(nonce, aead::Aad::from(header), sealed)
         } else {
             let length = u16::try_from(sealed.len().checked_sub(TAG)?).ok()?;
             let mut aad = [0; 13];

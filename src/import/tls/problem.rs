@@ -24,10 +24,16 @@ impl fmt::Display for Problem {
         match self {
             Problem::NoSecrets => f.write_str("sent TLS records that no secret is known for"),
             Problem::Version(version) => {
-                write!(f, "agreed on version {version:#06x} of TLS, which is older than 1.2")
+                write!(
+                    f,
+                    "agreed on version {version:#06x} of TLS, which is older than 1.2"
+                )
             }
             Problem::Suite(suite) => {
-                write!(f, "agreed on the TLS cipher suite {suite:#06x}, which is not known here")
+                write!(
+                    f,
+                    "agreed on the TLS cipher suite {suite:#06x}, which is not known here"
+                )
             }
             Problem::WrongSecrets => {
                 f.write_str("sent a TLS record that the key log's secrets do not open")

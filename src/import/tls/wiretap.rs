@@ -28,6 +28,11 @@ impl Wiretap {
         &self.seen
     }
 
+    /// Whether records stayed closed that might have said something.
+    pub fn has_unopened(&self) -> bool {
+        self.directions.client.has_unopened() || self.directions.server.has_unopened()
+    }
+
     /// `from` sent `bytes`; what they say is put behind `out`.
     ///
     /// # Errors

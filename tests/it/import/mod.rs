@@ -2,6 +2,12 @@
 //! them, whole and damaged, in the clear and in TLS.
 
 mod captures;
+mod chance;
+mod files;
+mod gist;
+mod packets;
+mod streams;
+mod tls;
 
 use std::convert::Infallible;
 use std::time::Instant;
@@ -49,4 +55,9 @@ pub fn import(
         importer.push(piece).map_err(refused)?;
     }
     importer.finish().map_err(refused)
+}
+
+/// Imports a file that is a capture.
+pub fn read(file: &[u8]) -> (Report, Given) {
+    import(file, &Options::default(), b"", 4096).expect("a capture")
 }
