@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rustc_hash::FxHashMap;
 
@@ -12,6 +12,7 @@ use super::packet::Segment;
 use super::sink::Sink;
 use super::tcp::{Begin, Opening, Reassembly};
 use crate::http2::Side;
+use crate::trace::Anchor;
 
 /// Connections that are followed at once, ended ones included until they are
 /// forgotten.
@@ -79,19 +80,29 @@ struct Open {
 /// How a capture's times become moments.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
-    /// The first packet's time.
-    pub first: u64,
-    /// The same moment.
-    pub base: Instant,
+    /// A time of the wall clock, in nanoseconds since 1970.
+    nanos: u64,
+    /// The same moment on the monotonic clock.
+    at: Instant,
 }
 
 impl Clock {
-    pub fn moment(&self, at: u64) -> Instant {
-        let moment = match at.checked_sub(self.first) {
-            Some(later) => self.base.checked_add(Duration::from_nanos(later)),
-            None => self.base.checked_sub(Duration::from_nanos(self.first - at)),
+    pub fn new(anchor: Anchor) -> Clock {
+        let since = anchor.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Clock {
+            nanos: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
+            at: anchor.at,
+        }
+    }
+
+    /// The moment of a packet; one that the monotonic clock has no room for is that
+    /// of the anchor.
+    pub fn moment(&self, nanos: u64) -> Instant {
+        let moment = match nanos.checked_sub(self.nanos) {
+            Some(later) => self.at.checked_add(Duration::from_nanos(later)),
+            None => self.at.checked_sub(Duration::from_nanos(self.nanos - nanos)),
         };
-        moment.unwrap_or(self.base)
+        moment.unwrap_or(self.at)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::capture::{CaptureError, Item, Reader};
 use super::context::Context;
@@ -10,8 +9,28 @@ use super::flows::{Clock, Flows};
 use super::packet::{self, Passed};
 use super::report::Report;
 use super::sink::Sink;
+use super::tls::KeyLog;
 use crate::etcd::SessionOptions;
 use crate::trace::Anchor;
+
+/// Whether `first` begins a capture; as far as that can be told from the first bytes
+/// of a file, or from all of them.
+///
+/// # Errors
+/// It does not, and why.
+pub fn recognise(first: &[u8]) -> Result<(), CaptureError> {
+    let mut reader = Reader::default();
+    reader.push(first);
+    let error = match reader.next() {
+        Ok(Some(_)) => return Ok(()),
+        Ok(None) => reader.end().err(),
+        Err(error) => Some(error),
+    };
+    match error.filter(CaptureError::is_no_capture) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
 
 /// What is to be imported.
 #[derive(Debug, Clone, Default)]
@@ -40,8 +59,7 @@ pub struct Importer<S: Sink> {
     reader: Reader,
     flows: Flows,
     context: Context<S>,
-    base: Instant,
-    clock: Option<Clock>,
+    clock: Clock,
     /// The latest time of a packet.
     last: u64,
     /// The capture cannot be read any further.
@@ -49,25 +67,23 @@ pub struct Importer<S: Sink> {
 }
 
 impl<S: Sink> Importer<S> {
-    /// An import whose first packet is at `base` on the monotonic clock.
-    pub fn new(options: Options, base: Instant, sink: S) -> Importer<S> {
+    /// An import whose events tell the packets' times by the monotonic clock, as it
+    /// goes with the wall clock by `anchor`.
+    pub fn new(options: Options, anchor: Anchor, sink: S) -> Importer<S> {
         Importer {
             reader: Reader::default(),
             flows: Flows::default(),
             context: Context::new(options, sink),
-            base,
-            clock: None,
+            clock: Clock::new(anchor),
             last: 0,
             damaged: false,
         }
     }
 
-    /// Takes in a TLS key log, as `SSLKEYLOGFILE` names it; before the capture.
-    /// Returns how many of its lines gave a secret.
-    pub fn read_keys(&mut self, text: &[u8]) -> u64 {
-        let before = self.context.keys.secrets();
-        self.context.keys.read(text);
-        self.context.keys.secrets() - before
+    /// Opens TLS with these secrets, besides those that the capture brings along.
+    /// To be called before the capture is handed in.
+    pub fn use_keys(&mut self, keys: KeyLog) {
+        self.context.keys = keys;
     }
 
     /// What came of it so far.
@@ -92,18 +108,9 @@ impl<S: Sink> Importer<S> {
                     let at = packet.at;
                     self.context.report.packets += 1;
                     self.last = self.last.max(at);
-                    let clock = match self.clock {
-                        Some(clock) => clock,
-                        None => {
-                            let clock = Clock {
-                                first: at,
-                                base: self.base,
-                            };
-                            self.clock = Some(clock);
-                            begin(&mut self.context, clock);
-                            clock
-                        }
-                    };
+                    let report = &mut self.context.report;
+                    report.first.get_or_insert(at);
+                    report.last = self.last;
                     let report = &mut self.context.report;
                     match packet::segment(&packet) {
                         Ok(segment) => {
@@ -114,7 +121,7 @@ impl<S: Sink> Importer<S> {
                                 || wanted(segment.from.port())
                                 || wanted(segment.to.port())
                             {
-                                self.flows.handle(&segment, at, &clock, &mut self.context);
+                                self.flows.handle(&segment, at, &self.clock, &mut self.context);
                             }
                         }
                         Err(Passed::Other) => {}
@@ -138,8 +145,7 @@ impl<S: Sink> Importer<S> {
         }
     }
 
-    /// The file ends here. `cut` says why it could not be read to its end, if it
-    /// could not.
+    /// The file ends here.
     ///
     /// # Errors
     /// The file is no capture, or the sink takes no more.
@@ -152,10 +158,8 @@ impl<S: Sink> Importer<S> {
             }
             self.context.report.damage = Some(error);
         }
-        if let Some(clock) = self.clock {
-            let end = clock.moment(self.last);
-            self.flows.finish(end, &clock, &mut self.context);
-        }
+        let end = self.clock.moment(self.last);
+        self.flows.finish(end, &self.clock, &mut self.context);
         self.context.judge_unread();
         let mut context = self.context;
         context.report.dropped = self.reader.dropped();
@@ -164,17 +168,6 @@ impl<S: Sink> Importer<S> {
             Some(error) => Err(ImportError::Sink(error)),
             None => Ok((context.report, context.sink)),
         }
-    }
-}
-
-fn begin<S: Sink>(context: &mut Context<S>, clock: Clock) {
-    let wall = UNIX_EPOCH.checked_add(Duration::from_nanos(clock.first));
-    let anchor = Anchor {
-        wall: wall.unwrap_or(UNIX_EPOCH),
-        at: clock.base,
-    };
-    if let Err(error) = context.sink.begin(anchor) {
-        context.failed = Some(error);
     }
 }
 

@@ -27,7 +27,7 @@ mod tls;
 
 pub use capture::{CaptureError, MAX_RECORD};
 pub use flows::{MAX_FLOWS, MAX_HELD_IN_ALL};
-pub use importer::{ImportError, Importer, Options};
+pub use importer::{ImportError, Importer, Options, recognise};
 pub use report::{Counts, Lost, Note, Report};
 pub use sink::Sink;
 pub use tcp::{MAX_AHEAD, MAX_HELD, PATIENCE};

@@ -21,6 +21,10 @@ const MAX_METHODS: usize = 1000;
 pub struct Report {
     /// Packets in the capture.
     pub packets: u64,
+    /// When the first of them was captured, in nanoseconds since 1970.
+    pub first: Option<u64>,
+    /// When the latest was.
+    pub last: u64,
     /// Of them, segments of TCP.
     pub segments: u64,
     /// Fragments of IP packets, which are not put together.

@@ -4,8 +4,6 @@
 mod half;
 mod opening;
 mod reassembly;
-#[cfg(test)]
-mod tests;
 
 pub(super) use opening::{Begin, Opening};
 pub(super) use reassembly::{Reassembly, Told};

@@ -1,6 +1,6 @@
 //! Containers and links: the same conversation, however it was written down.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use etcdtap::etcd::Event;
 use etcdtap::import::{CaptureError, Options};
@@ -29,12 +29,14 @@ fn expected() -> Gists {
 
 /// When the connection was opened, in nanoseconds since 1970.
 fn opened(given: &Given) -> u128 {
-    let anchor = given.anchor.expect("an import that began");
+    let anchor = given.anchor;
     let at = given.events.iter().find_map(|event| match event {
         Event::ConnectionOpened { at, .. } => Some(*at),
         _ => None,
     });
-    let wall: SystemTime = anchor.wall + at.expect("a connection").duration_since(anchor.at);
+    // The anchor is a minute after the first packet.
+    let before = anchor.at.duration_since(at.expect("a connection"));
+    let wall = anchor.wall - before;
     wall.duration_since(UNIX_EPOCH).expect("later").as_nanos()
 }
 

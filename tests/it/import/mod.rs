@@ -3,6 +3,7 @@
 
 mod captures;
 mod chance;
+mod command;
 mod files;
 mod gist;
 mod packets;
@@ -10,27 +11,21 @@ mod streams;
 mod tls;
 
 use std::convert::Infallible;
-use std::time::Instant;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use etcdtap::etcd::Event;
-use etcdtap::import::{CaptureError, ImportError, Importer, Options, Report, Sink};
+use etcdtap::import::{CaptureError, ImportError, Importer, KeyLog, Options, Report, Sink};
 use etcdtap::trace::Anchor;
 
 /// What an import gave.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Given {
-    pub anchor: Option<Anchor>,
+    pub anchor: Anchor,
     pub events: Vec<Event>,
 }
 
 impl Sink for Given {
     type Error = Infallible;
-
-    fn begin(&mut self, anchor: Anchor) -> Result<(), Infallible> {
-        assert!(self.anchor.is_none() && self.events.is_empty());
-        self.anchor = Some(anchor);
-        Ok(())
-    }
 
     fn event(&mut self, event: Event) -> Result<(), Infallible> {
         self.events.push(event);
@@ -45,8 +40,18 @@ pub fn import(
     keys: &[u8],
     piece: usize,
 ) -> Result<(Report, Given), CaptureError> {
-    let mut importer = Importer::new(options.clone(), Instant::now(), Given::default());
-    importer.read_keys(keys);
+    let anchor = Anchor {
+        wall: UNIX_EPOCH + Duration::from_secs(1_793_693_200),
+        at: Instant::now(),
+    };
+    let given = Given {
+        anchor,
+        events: Vec::new(),
+    };
+    let mut importer = Importer::new(options.clone(), anchor, given);
+    let mut log = KeyLog::default();
+    log.read(keys);
+    importer.use_keys(log);
     let refused = |error| match error {
         ImportError::Capture(error) => error,
         ImportError::Sink(never) => match never {},
