@@ -7,6 +7,7 @@ pub mod demo;
 mod diagnostics;
 mod failure;
 pub mod fault;
+mod import;
 pub mod proxy;
 pub mod scenario;
 mod scorecard;
@@ -48,7 +49,10 @@ Examples:
     etcdtap scenario run leader-election
 
   Say from the log how clients took it:
-    etcdtap scorecard calls.ndjson --expect 'recovery < 10s'";
+    etcdtap scorecard calls.ndjson --expect 'recovery < 10s'
+
+  Make a recording of what tcpdump captured:
+    etcdtap import etcd.pcap";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -73,6 +77,7 @@ enum Command {
     Fault(fault::FaultArgs),
     Scenario(scenario::ScenarioArgs),
     Scorecard(scorecard::ScorecardArgs),
+    Import(import::ImportArgs),
     Completions(Completions),
 }
 
@@ -120,6 +125,7 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
         Command::Fault(args) => fault::run(args),
         Command::Scenario(args) => scenario::run(args),
         Command::Scorecard(args) => scorecard::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Completions(Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "etcdtap", &mut script);

@@ -300,8 +300,16 @@ impl<T: Tap> Connection<T> {
 
     /// Gives up following the connection because of `offence`.
     pub fn stop(&mut self, offence: Offence, now: Instant) {
+        if self.halt(now) {
+            self.tap.stopped(offence, now);
+        }
+    }
+
+    /// Gives up following the connection, which may go on; whether it was followed
+    /// until now.
+    pub fn halt(&mut self, now: Instant) -> bool {
         if self.phase != Phase::Following {
-            return;
+            return false;
         }
         self.phase = match self.interposed {
             true => Phase::Closed,
@@ -320,7 +328,7 @@ impl<T: Tap> Connection<T> {
             half.deframer = fresh.deframer;
             half.decoder = fresh.decoder;
         }
-        self.tap.stopped(offence, now);
+        true
     }
 
     /// Whether the connection is still followed.
