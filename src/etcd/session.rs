@@ -572,6 +572,15 @@ impl Session {
 
     /// Looks at the rules again.
     fn refresh(&mut self, now: Instant) {
+        if let Protocol::Http2(connection) = &self.protocol
+            && !connection.tap_ref().bench.is_current(now)
+        {
+            self.refresh_closely(now);
+        }
+    }
+
+    #[cold]
+    fn refresh_closely(&mut self, now: Instant) {
         let Protocol::Http2(connection) = &mut self.protocol else {
             return;
         };
