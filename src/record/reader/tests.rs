@@ -12,6 +12,7 @@ use prost::Message as _;
 use super::*;
 use crate::http2::Side;
 use crate::record::container::{Container, ContainerOptions, Times};
+use crate::record::index::About;
 use crate::record::schema::v1::{self, LogLine, Loss, Meta};
 use crate::record::schema::{ChannelId, Channels, Envelope};
 
@@ -41,7 +42,7 @@ fn add_line(container: &mut Container, n: u64) {
     let line = line(n);
     let data = line.encode_to_vec();
     container
-        .add_line(n * SECOND, &crate::record::index::About::line(&line), &data)
+        .add_line(n * SECOND, &About::line(&line), &data)
         .unwrap();
 }
 
