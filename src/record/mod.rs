@@ -15,11 +15,13 @@
 //! | [`recorder`] | the thread that writes files |
 //! | [`redact`] | what may stand in a file |
 //! | [`reader`] | a recording, as far as it is whole |
+//! | [`export`] | a recording in other people's formats |
 //!
 //! The relay fails open, the recorder fails closed: a call passes whatever
 //! happens here, and what cannot be understood is not written down.
 
 pub mod container;
+pub mod export;
 pub mod index;
 pub mod line;
 pub mod reader;
