@@ -72,7 +72,7 @@ impl Place {
     }
 }
 
-/// Starts the log's writer; `observer` is shown everything.
+/// Starts the log's writer; `observers` are shown everything.
 ///
 /// # Errors
 /// When the log's file cannot be opened.
@@ -80,13 +80,13 @@ pub(super) fn start(
     options: Options,
     place: Place,
     listeners: Vec<SocketAddr>,
-    observer: Option<Box<dyn Observer>>,
+    observers: Vec<Box<dyn Observer>>,
 ) -> Result<Handle, Failure> {
     let (destination, name) = match place {
         Place::Terminal | Place::Pipe => (Destination::Stdout, None),
         Place::File(path) => (Destination::File(path.clone()), Some(path)),
     };
-    trace::start_observed(options, destination, listeners, observer).map_err(|error| {
+    trace::start_observed(options, destination, listeners, observers).map_err(|error| {
         let reason = io_reason(&error);
         match name {
             Some(path) => Failure::asked(format!(

@@ -13,8 +13,8 @@ use mcap::{Compression, McapError, WriteOptions, Writer};
 use prost::Message;
 use rustc_hash::FxHashSet;
 
-use super::index::{Term, Terms};
-use super::schema::v1::{ChunkIndex, LogLine};
+use super::index::{About, Terms};
+use super::schema::v1::ChunkIndex;
 use super::schema::{ChannelId, Channels, PROFILE, VERSION};
 
 /// The MCAP opcode of a chunk's index: private, so that other readers pass it by.
@@ -156,22 +156,20 @@ impl Container {
         Ok(())
     }
 
-    /// Adds a line of the log, given twice: `data` is `line`, encoded.
+    /// Adds a line of the log: an encoded [`LogLine`](super::schema::v1::LogLine).
     ///
     /// # Errors
     /// As of [`Container::add`].
     pub fn add_line(
         &mut self,
         at: u64,
-        line: &Outlined<'_>,
+        about: &About,
         data: &[u8],
     ) -> Result<(), Unwritable> {
-        for term in line.terms() {
-            self.terms.add(term);
-        }
+        self.terms.add_line(about);
         let chunk = &mut self.chunk;
         chunk.lines += 1;
-        if let Some(revision) = line.revision {
+        if let Some(revision) = about.revision {
             chunk.least_revision = match chunk.least_revision {
                 0 => revision,
                 least => least.min(revision),
@@ -260,49 +258,6 @@ impl Container {
     }
 }
 
-/// What an index wants to know of a line.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Outlined<'a> {
-    /// The key it is about.
-    pub key: Option<&'a [u8]>,
-    /// The resource.
-    pub resource: Option<&'a str>,
-    /// The namespace.
-    pub namespace: Option<&'a str>,
-    /// The object's name.
-    pub name: Option<&'a str>,
-    /// The method.
-    pub method: Option<&'a str>,
-    /// The revision that it names.
-    pub revision: Option<i64>,
-}
-
-impl<'a> Outlined<'a> {
-    fn terms(&self) -> impl Iterator<Item = Term<'a>> {
-        let terms = [
-            self.key.map(Term::Key),
-            self.resource.map(Term::Resource),
-            self.namespace.map(Term::Namespace),
-            self.name.map(Term::Name),
-            self.method.map(Term::Method),
-        ];
-        terms.into_iter().flatten()
-    }
-}
-
-impl<'a> From<&'a LogLine> for Outlined<'a> {
-    fn from(line: &'a LogLine) -> Outlined<'a> {
-        Outlined {
-            key: line.key.as_deref(),
-            resource: line.resource.as_deref(),
-            namespace: line.namespace.as_deref(),
-            name: line.name.as_deref(),
-            method: line.method.as_deref(),
-            revision: line.revision,
-        }
-    }
-}
-
 /// The end of a file that is still in memory. Shared with the MCAP writer, which
 /// owns its half.
 #[derive(Debug, Clone, Default)]
@@ -364,6 +319,7 @@ impl Seek for Spool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::schema::v1::LogLine;
 
     fn options() -> ContainerOptions {
         ContainerOptions {
@@ -389,7 +345,7 @@ mod tests {
             let line = line(n);
             let data = line.encode_to_vec();
             container
-                .add_line(1000 + n, &(&line).into(), &data)
+                .add_line(1000 + n, &About::line(&line), &data)
                 .unwrap();
             if n % 40 == 0 {
                 container.end_chunk().unwrap();
@@ -418,7 +374,7 @@ mod tests {
         let begun = bytes.len();
         let line = line(1);
         container
-            .add_line(5, &(&line).into(), &line.encode_to_vec())
+            .add_line(5, &About::line(&line), &line.encode_to_vec())
             .unwrap();
         container.take(&mut bytes);
         assert_eq!(bytes.len(), begun);

@@ -8,6 +8,8 @@
 
 use rustc_hash::FxHashSet;
 
+use super::schema::v1::LogLine;
+
 /// Bits a term: about one question in a hundred unpacks a chunk for nothing.
 const BITS_A_TERM: usize = 10;
 
@@ -49,6 +51,38 @@ impl Term<'_> {
     }
 }
 
+/// What an index keeps of a line: hashed where the line is made, on the thread
+/// that has the time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct About {
+    hashes: [u64; 5],
+    terms: u8,
+    /// The revision that the line names.
+    pub revision: Option<i64>,
+}
+
+impl About {
+    /// What a line is about.
+    pub fn line(line: &LogLine) -> About {
+        let terms = [
+            line.key.as_deref().map(Term::Key),
+            line.resource.as_deref().map(Term::Resource),
+            line.namespace.as_deref().map(Term::Namespace),
+            line.name.as_deref().map(Term::Name),
+            line.method.as_deref().map(Term::Method),
+        ];
+        let mut about = About {
+            revision: line.revision,
+            ..About::default()
+        };
+        for term in terms.into_iter().flatten() {
+            about.hashes[usize::from(about.terms)] = term.hash();
+            about.terms += 1;
+        }
+        about
+    }
+}
+
 /// Gathers the terms of a chunk.
 #[derive(Debug, Default)]
 pub struct Terms {
@@ -58,8 +92,19 @@ pub struct Terms {
 impl Terms {
     /// Adds a term.
     pub fn add(&mut self, term: Term<'_>) {
+        self.add_hash(term.hash());
+    }
+
+    /// Adds what a line is about.
+    pub fn add_line(&mut self, about: &About) {
+        for hash in &about.hashes[..usize::from(about.terms)] {
+            self.add_hash(*hash);
+        }
+    }
+
+    fn add_hash(&mut self, hash: u64) {
         if self.hashes.len() <= MOST_TERMS {
-            self.hashes.insert(term.hash());
+            self.hashes.insert(hash);
         }
     }
 

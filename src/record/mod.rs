@@ -12,7 +12,8 @@
 //! | [`assembly`] | from pieces to whole messages, redacted |
 //! | [`line`] | a line of the log as a record, from the trace |
 //! | [`recall`] | the line again, from the record |
-//! | [`recorder`] | the thread that writes files |
+//! | [`observer`] | the trace's end of it |
+//! | [`recorder`], [`files`] | the thread that writes files, and what they are called |
 //! | [`redact`] | what may stand in a file |
 //! | [`reader`] | a recording, as far as it is whole |
 //! | [`export`] | a recording in other people's formats |
@@ -20,11 +21,18 @@
 //! The relay fails open, the recorder fails closed: a call passes whatever
 //! happens here, and what cannot be understood is not written down.
 
+pub mod assembly;
+pub mod batch;
 pub mod container;
 pub mod export;
+pub mod files;
 pub mod index;
 pub mod line;
+pub mod observer;
+pub mod queue;
 pub mod reader;
 pub mod recall;
+pub mod recorder;
 pub mod redact;
 pub mod schema;
+pub mod scribe;

@@ -12,6 +12,7 @@ use super::meter::Meter;
 use super::slot::{Slot, State, Wish};
 use super::watches::Watches;
 use super::writes::Told;
+use crate::kube::token::scrub;
 use crate::trace::{Histogram, key_text};
 
 /// Watches, and lost events of each, that are told one by one.
@@ -406,7 +407,10 @@ fn one(meter: &Meter, number: usize, client: &Client, peaks: Peaks, now: Moment)
     watches.truncate(WATCHES_MAX);
     ClientCard {
         client: client.ip.to_string(),
-        user_agent: client.user_agent.clone(),
+        user_agent: client
+            .user_agent
+            .as_deref()
+            .map(|agent| scrub(agent).into()),
         figures,
         watches,
         told_otherwise: told.into_iter().map(told_otherwise).collect(),

@@ -9,6 +9,7 @@ use super::measurement::{Answer, Measurement, Order};
 use super::{Meter, Scorecard, Source};
 use crate::etcd::verdict::Hit;
 use crate::etcd::{Call, ConnectionEnded, WatchNote};
+use crate::http2::Offence;
 use crate::kube::operation::Operation;
 use crate::relay::Peers;
 use crate::trace::{Anchor, Observer};
@@ -130,7 +131,7 @@ impl Observer for Probe {
         self.show(&live::connection(peers, at, What::Ping));
     }
 
-    fn stopped(&mut self, peers: &Peers, at: Instant) {
+    fn stopped(&mut self, peers: &Peers, at: Instant, _offence: &Offence) {
         self.census.gone(peers.id);
         let at = self.moment(at);
         self.show(&live::connection(peers, at, What::Unread));

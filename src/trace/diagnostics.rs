@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::escape::shown_text;
 use crate::etcd::Event;
+use crate::kube::token::scrub;
 
 /// Warns of what events say about the tracing itself.
 #[derive(Debug, Default)]
@@ -32,8 +33,9 @@ impl Diagnostics {
                     client = %peers.client,
                     upstream = %peers.upstream,
                     by = %offence.by,
-                    "connection {} is relayed but no longer traced: {offence}",
+                    "connection {} is relayed but no longer traced: {}",
                     peers.id,
+                    scrub(&offence.to_string()),
                 );
             }
             Event::MembersAdvertise { client_urls, .. } => {
@@ -106,7 +108,7 @@ fn host_and_port(url: &str) -> Option<(Host, u16)> {
 /// They come from the wire: nothing in them may reach a terminal as it is.
 fn shown_urls(urls: &[&str]) -> String {
     let mut text = String::new();
-    shown_text(&urls.join(", "), &mut text);
+    shown_text(&scrub(&urls.join(", ")), &mut text);
     text
 }
 

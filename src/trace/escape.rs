@@ -7,6 +7,8 @@
 
 use std::io::Write;
 
+use crate::kube::token::scrub;
+
 /// Writes `text` as the inside of a JSON string.
 pub(super) fn json_text(text: &str, out: &mut Vec<u8>) {
     if is_plain(text.as_bytes()) {
@@ -59,7 +61,7 @@ pub(super) fn shown_text(text: &str, out: &mut String) {
     shown_key(text.as_bytes(), out);
 }
 
-/// A key as JSON has it, before JSON's own escapes.
+/// A key as the log has it, before JSON's own escapes: without tokens.
 pub(crate) fn key_text(key: &[u8]) -> String {
     let mut out = String::with_capacity(key.len());
     for chunk in key.utf8_chunks() {
@@ -76,7 +78,7 @@ pub(crate) fn key_text(key: &[u8]) -> String {
             }
         }
     }
-    out
+    scrub(&out).into_owned()
 }
 
 /// Text that was escaped once, for a terminal: what acts on it is `\u{…}`.

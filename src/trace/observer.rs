@@ -6,6 +6,8 @@ use std::time::Instant;
 use super::clock::Anchor;
 use crate::etcd::verdict::Hit;
 use crate::etcd::{Call, ConnectionEnded, WatchNote};
+use crate::http1::Exchange;
+use crate::http2::Offence;
 use crate::kube::operation::Operation;
 use crate::relay::Peers;
 
@@ -22,6 +24,11 @@ pub trait Observer: Send + Debug {
     /// Something happened to a watch; `lag` is in microseconds.
     fn watch(&mut self, note: &WatchNote, operation: &Operation<'_>, lag: Option<i64>);
 
+    /// An HTTP/1.1 request was answered, or never.
+    fn http1(&mut self, peers: &Peers, exchange: &Exchange) {
+        let _ = (peers, exchange);
+    }
+
     /// A connection stands.
     fn opened(&mut self, peers: &Peers, at: Instant);
 
@@ -32,7 +39,7 @@ pub trait Observer: Send + Debug {
     fn ping(&mut self, peers: &Peers, at: Instant);
 
     /// A connection is no longer read.
-    fn stopped(&mut self, peers: &Peers, at: Instant);
+    fn stopped(&mut self, peers: &Peers, at: Instant, offence: &Offence);
 
     /// A connection is over; `failed` if it never came to stand.
     fn ended(&mut self, ended: &ConnectionEnded, failed: bool);

@@ -17,6 +17,7 @@ use super::summary::Summary;
 use crate::etcd::{Call, ConnectionEnded, Event, WatchNote, Watched};
 use crate::kube::key::KeySpace;
 use crate::kube::operation::Operation;
+use crate::kube::token;
 use crate::relay::ConnectionId;
 
 /// How the log is written.
@@ -72,7 +73,7 @@ pub struct Pipeline {
     slow: Option<Duration>,
     key_space: KeySpace,
     summary: Option<Box<Summary>>,
-    observer: Option<Box<dyn Observer>>,
+    observers: Vec<Box<dyn Observer>>,
     lag: Lag,
     /// Events whose lag is decided, reused.
     resolved: Vec<Resolved>,
@@ -105,7 +106,7 @@ impl Pipeline {
             slow: options.slow,
             key_space: options.key_space,
             summary: options.summary.then(Box::default),
-            observer: None,
+            observers: Vec::new(),
             lag: Lag::default(),
             resolved: Vec::new(),
             standing: FxHashSet::default(),
@@ -118,19 +119,19 @@ impl Pipeline {
 
     /// Shows everything to `observer` from here on, whatever the filter says.
     pub fn observe(&mut self, observer: Box<dyn Observer>) {
-        self.observer = Some(observer);
+        self.observers.push(observer);
     }
 
     /// All that came until `now` has been handed in; `dropped` events never came.
     pub fn settled(&mut self, now: Instant, dropped: u64) {
-        if let Some(observer) = &mut self.observer {
+        for observer in &mut self.observers {
             observer.settled(now, self.lag.waiting_since(), dropped);
         }
     }
 
     /// Sets the clocks; once a batch is enough.
     pub fn anchor(&mut self, anchor: Anchor) {
-        if let Some(observer) = &mut self.observer {
+        for observer in &mut self.observers {
             observer.anchor(anchor);
         }
         if let Some(lines) = &mut self.lines {
@@ -151,6 +152,9 @@ impl Pipeline {
                 if let Some(summary) = &mut self.summary {
                     summary.handle_http1();
                 }
+                for observer in &mut self.observers {
+                    observer.http1(&peers, &exchange);
+                }
                 if self.passes(|filter| filter.passes_http1(&exchange)) {
                     self.write(|lines, out| lines.http1(&peers, &exchange, slow, out));
                 }
@@ -163,7 +167,7 @@ impl Pipeline {
                 if let Some(summary) = &mut self.summary {
                     summary.handle_opened();
                 }
-                if let Some(observer) = &mut self.observer {
+                for observer in &mut self.observers {
                     observer.opened(&peers, at);
                 }
                 if self.passes(|filter| filter.passes_connection(false)) {
@@ -171,15 +175,15 @@ impl Pipeline {
                 }
             }
             Event::TracingStopped { peers, at, offence } => {
-                if let Some(observer) = &mut self.observer {
-                    observer.stopped(&peers, at);
+                for observer in &mut self.observers {
+                    observer.stopped(&peers, at, &offence);
                 }
                 if self.passes(|filter| filter.passes_connection(true)) {
                     self.write(|lines, out| lines.stopped(&peers, at, &offence, out));
                 }
             }
             Event::Fault { peers, at, hits } => {
-                if let Some(observer) = &mut self.observer {
+                for observer in &mut self.observers {
                     observer.fault(&peers, at, &hits);
                 }
                 if self.passes(|filter| filter.passes_connection(true)) {
@@ -187,7 +191,7 @@ impl Pipeline {
                 }
             }
             Event::Ping { peers, at } => {
-                if let Some(observer) = &mut self.observer {
+                for observer in &mut self.observers {
                     observer.ping(&peers, at);
                 }
                 if self.passes(|filter| filter.passes_connection(true)) {
@@ -243,7 +247,7 @@ impl Pipeline {
         if let Some(summary) = &mut self.summary {
             summary.handle_call(call, &operation);
         }
-        if let Some(observer) = &mut self.observer {
+        for observer in &mut self.observers {
             observer.call(call, &operation);
         }
         if self.passes(|filter| filter.passes_call(call, &operation)) {
@@ -283,7 +287,7 @@ impl Pipeline {
         if let Some(summary) = &mut self.summary {
             summary.handle_note(note, &operation, lag);
         }
-        if let Some(observer) = &mut self.observer {
+        for observer in &mut self.observers {
             observer.watch(note, &operation, lag);
         }
         if self.passes(|filter| filter.passes_note(note, &operation)) {
@@ -298,7 +302,7 @@ impl Pipeline {
         {
             summary.handle_failed();
         }
-        if let Some(observer) = &mut self.observer {
+        for observer in &mut self.observers {
             observer.ended(ended, failed);
         }
         if self.passes(|filter| filter.passes_connection(failed)) {
@@ -318,7 +322,10 @@ impl Pipeline {
             if self.muted {
                 self.muted_lines += 1;
             } else {
+                let start = self.output.len();
                 line(&mut **lines, &mut self.output);
+                // Keys, paths and messages may hold anything.
+                token::scrub_tail(&mut self.output, start);
             }
         }
     }

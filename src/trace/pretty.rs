@@ -23,6 +23,7 @@ use crate::http1::Exchange;
 use crate::http2::{ErrorCode, Offence, Side};
 use crate::kube::key::{Extent, ResourceKey};
 use crate::kube::operation::{Operation, Verb};
+use crate::kube::token::scrub;
 use crate::relay::Peers;
 
 /// Where the columns begin.
@@ -98,6 +99,11 @@ impl Pretty {
     }
 
     fn object(&self, cell: Cell, row: &mut Row<'_>, style: Style) {
+        // What is left of a token's middle would not be known for one.
+        let cell = Cell {
+            head: scrub(&cell.head).into_owned(),
+            rest: scrub(&cell.rest).into_owned(),
+        };
         row.pad_to(OBJECT);
         let head_width = cell.head.chars().count();
         row.put(style.bold(), &shortened(cell.head, self.object_width));

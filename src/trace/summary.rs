@@ -12,6 +12,7 @@ use super::lines::micros_between;
 use super::table::Table;
 use crate::etcd::{Call, Method, WatchNote, Watched};
 use crate::kube::operation::{Operation, Verb};
+use crate::kube::token::scrub;
 
 /// Rows beyond this are counted together: resources are named by whoever
 /// writes keys.
@@ -197,7 +198,7 @@ fn row<'r, R: Default>(
 
 fn named(name: &str) -> (Box<str>, Box<str>) {
     let (verb, resource) = name.split_once('\0').unwrap_or((name, ""));
-    (verb.into(), resource.into())
+    (scrub(verb).into(), scrub(resource).into())
 }
 
 impl CallRow {

@@ -84,7 +84,7 @@ pub fn start(
     destination: Destination,
     listeners: Vec<SocketAddr>,
 ) -> io::Result<Handle> {
-    start_observed(options, destination, listeners, None)
+    start_observed(options, destination, listeners, Vec::new())
 }
 
 /// [`start`], with somebody who is shown everything.
@@ -95,28 +95,28 @@ pub fn start_observed(
     options: Options,
     destination: Destination,
     listeners: Vec<SocketAddr>,
-    observer: Option<Box<dyn Observer>>,
+    observers: Vec<Box<dyn Observer>>,
 ) -> io::Result<Handle> {
     let output = match options.format {
         Format::Off => None,
         _ => Some(Output::open(destination)?),
     };
-    start_into(output, options, listeners, observer)
+    start_into(output, options, listeners, observers)
 }
 
 fn start_into(
     output: Option<Output>,
     options: Options,
     listeners: Vec<SocketAddr>,
-    observer: Option<Box<dyn Observer>>,
+    observers: Vec<Box<dyn Observer>>,
 ) -> io::Result<Handle> {
-    let warnings_only = output.is_none() && !options.summary && observer.is_none();
+    let warnings_only = output.is_none() && !options.summary && observers.is_empty();
     let (queue, items) = sync_channel(QUEUE);
     let (done, finished) = sync_channel(1);
     let shared = Arc::<Shared>::default();
     let budget = Budget::default();
     let mut pipeline = Pipeline::new(options, Anchor::now());
-    if let Some(observer) = observer {
+    for observer in observers {
         pipeline.observe(observer);
     }
     let writer = Writer {

@@ -7,5 +7,6 @@ mod control;
 mod live;
 mod log;
 mod pcap;
+mod redaction;
 mod referee;
 mod session;

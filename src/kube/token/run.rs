@@ -47,7 +47,14 @@ impl Run {
             return 0;
         };
         match self.kind {
-            RunKind::Plain => usize::from(is_token_char(*char)),
+            RunKind::Plain => match rest {
+                // In a URL some of them may be escaped.
+                [b'%', high @ b'2'..=b'7', low, ..] => {
+                    let digit = |digit: u8| char::from(digit).to_digit(16).unwrap_or(0) as u8;
+                    3 * usize::from(is_token_char(digit(*high) << 4 | digit(*low)))
+                }
+                _ => usize::from(is_token_char(*char)),
+            },
             RunKind::Hex => usize::from(char.is_ascii_hexdigit()),
             RunKind::Utf16 => match (is_token_char(*char), rest.get(1)) {
                 (true, Some(0)) => 2,

@@ -88,3 +88,102 @@ fn an_answered_keepalive_may_be_slow_and_its_stream_never_is() {
     pipeline.handle_event(Event::Call(end));
     assert!(!take(&mut pipeline).contains("slow"));
 }
+
+#[test]
+fn no_token_reaches_the_log_whatever_it_stands_in() {
+    const TOKEN: &str =
+        "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJlLXNpZ25hdHVyZS1zaWduYXR1cmU";
+    let encoded = data_encoding::BASE64.encode(format!("x{TOKEN}").as_bytes());
+    let time = Time::new();
+    for token in [TOKEN, &encoded] {
+        let key = format!("/registry/{token}/{token}/{token}").into_bytes();
+        let mut told = call(
+            time,
+            &format!("/{token}/{token}"),
+            Request::Range(crate::etcd::RangeAsked {
+                key: key.clone().into(),
+                ..Default::default()
+            }),
+            Response::Unread,
+        );
+        told.user_agent = Some(token.into());
+        told.status.code = crate::grpc::Code::UNAVAILABLE;
+        told.status.message = Some(format!("no {token}!").into());
+        let mut named = call(
+            time,
+            "/v3lockpb.Lock/Lock",
+            Request::Named {
+                key: None,
+                range_end: None,
+                revision: None,
+                name: Some(token.into()),
+            },
+            Response::Unread,
+        );
+        named.user_agent = None;
+        let mut elsewhere = told.clone();
+        elsewhere.request = Request::Range(crate::etcd::RangeAsked {
+            key: key[3..].into(),
+            range_end: key[4..].into(),
+            ..Default::default()
+        });
+        let exchange = crate::http1::Exchange {
+            protocol: "HTTP/1.1",
+            method: token.into(),
+            target: format!("/v3/{token}/x").into(),
+            user_agent: Some(token.into()),
+            started: time.millis(0),
+            first_byte: None,
+            ended: time.millis(1),
+            status: None,
+            request_bytes: 0,
+            response_bytes: 0,
+        };
+        let mut ended = super::super::fixtures::ended(time, super::super::fixtures::peers(1));
+        ended.how = token.to_owned().into();
+        if let Some(goaway) = &mut ended.reports.server.goaway {
+            goaway.debug = token.into();
+        }
+        for format in [
+            Format::Json,
+            Format::Pretty {
+                colour: Colour::Always,
+                width: Some(100),
+            },
+        ] {
+            let options = Options {
+                summary: true,
+                ..Options::new(format)
+            };
+            let mut pipeline = Pipeline::new(options, time.anchor());
+            for event in [
+                Event::Call(told.clone()),
+                Event::Call(named.clone()),
+                Event::Call(elsewhere.clone()),
+                Event::Http1 {
+                    peers: super::super::fixtures::peers(1),
+                    exchange: exchange.clone().into(),
+                },
+                Event::ConnectionEnded(ended.clone()),
+            ] {
+                pipeline.handle_event(event);
+            }
+            let summary = pipeline.finish().expect("it was asked for").to_string();
+            let text = take(&mut pipeline);
+            assert_eq!(text.lines().count(), 5);
+            for line in text.lines().chain(summary.lines()) {
+                for part in token.as_bytes().windows(16) {
+                    let part = str::from_utf8(part).expect("ASCII");
+                    assert!(!line.contains(part), "{part} in {line}");
+                }
+                if format == Format::Json && line.starts_with('{') {
+                    let _: serde_json::Value = serde_json::from_str(line).expect("JSON");
+                }
+            }
+            assert!(
+                text.contains(&format!("[redacted: token of {} bytes]", TOKEN.len()))
+                    || token != TOKEN
+            );
+        }
+    }
+}

@@ -1,0 +1,575 @@
+//! From pieces to records: whole messages, redacted, each in its envelope.
+//!
+//! Sans-io, on the recorder's thread: batches go in, records come out. A message
+//! that came in one batch is never copied more than once; one that did not is put
+//! together, up to [`WHOLE_MOST`]; a greater one comes out in parts.
+
+use std::sync::Arc;
+
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::batch::{Lane, Op, Ops, fields};
+use super::container::Times;
+use super::redact::{Findings, Policy, Redactor, Shown, Treatment, Why, metadata};
+use super::schema::v1::hidden::Reason;
+use super::schema::v1::{self, Headers, Hidden, Meta, Part};
+use super::schema::{ChannelId, Channels};
+use crate::http2::{Side, StreamId};
+
+/// The greatest message that is one record, in bytes.
+pub const WHOLE_MOST: u32 = 4 * 1024 * 1024;
+
+/// How long a part of a greater one is, about.
+const PART: usize = 1024 * 1024;
+
+/// Bytes of messages that are being put together, of all connections. With more,
+/// they come out in parts.
+const OPEN_MOST: usize = 64 * 1024 * 1024;
+
+/// Header blocks that are remembered of a connection, for the next file.
+const BLOCKS_MOST: usize = 1024;
+
+/// Takes a record.
+pub trait Sink {
+    /// A record for `channel`.
+    fn record(&mut self, channel: ChannelId, times: Times, data: &[u8]);
+}
+
+/// Puts messages together.
+#[derive(Debug)]
+pub struct Assembly {
+    policy: Arc<Policy>,
+    connections: FxHashMap<u64, Connection>,
+    /// Header blocks that the file at hand holds.
+    written: FxHashSet<u64>,
+    /// Bytes that wait for the rest of their messages.
+    open: usize,
+    /// The wall clock at the recorder's beginning, in nanoseconds since 1970.
+    epoch: u64,
+    scratch: Vec<u8>,
+    piece: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Connection {
+    /// Header blocks by their number.
+    blocks: FxHashMap<u64, Box<[u8]>>,
+    /// The block before a lane's first message.
+    heads: FxHashMap<Lane, u64>,
+    open: FxHashMap<Lane, Open>,
+}
+
+/// A message that is not whole yet.
+#[derive(Debug)]
+struct Open {
+    begun: Begun,
+    bytes: Vec<u8>,
+    /// Bytes that came in all.
+    came: u64,
+    parts: Option<Box<Parts>>,
+}
+
+/// A message that comes out in parts.
+#[derive(Debug)]
+struct Parts {
+    redactor: Redactor,
+    /// Where the next part begins.
+    offset: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Begun {
+    channel: u16,
+    path: Box<str>,
+    compressed: bool,
+    length: u32,
+    index: u64,
+    at: u64,
+    headers: u64,
+}
+
+impl Assembly {
+    /// For a recording whose times count from `epoch`, in nanoseconds since 1970.
+    pub fn new(policy: Arc<Policy>, epoch: u64) -> Assembly {
+        Assembly {
+            policy,
+            connections: FxHashMap::default(),
+            written: FxHashSet::default(),
+            open: 0,
+            epoch,
+            scratch: Vec::new(),
+            piece: Vec::new(),
+        }
+    }
+
+    /// The wall clock was looked at again: times count from `epoch` now.
+    pub fn set_epoch(&mut self, epoch: u64) {
+        self.epoch = epoch;
+    }
+
+    /// A new file begins: header blocks have to be written again.
+    pub fn begin_file(&mut self) {
+        self.written.clear();
+    }
+
+    /// Nothing more comes of a connection.
+    pub fn gone(&mut self, connection: u64, sink: &mut impl Sink) {
+        let Some(mut gone) = self.connections.remove(&connection) else {
+            return;
+        };
+        for (lane, open) in std::mem::take(&mut gone.open) {
+            let at = open.begun.at;
+            self.cut(connection, lane, open, at, sink);
+        }
+        for block in gone.blocks.keys() {
+            self.written.remove(block);
+        }
+    }
+
+    /// What passed on a connection.
+    pub fn take(&mut self, connection: u64, batch: &[u8], sink: &mut impl Sink) {
+        let mut ops = Ops::new(batch);
+        while let Some(op) = ops.next() {
+            match op {
+                Op::Head {
+                    of,
+                    trailers,
+                    id,
+                    at,
+                    fields,
+                } => self.head(connection, of, (trailers, id, at), fields, sink),
+                Op::Begin {
+                    of,
+                    channel,
+                    path,
+                    compressed,
+                    length,
+                    index,
+                    at,
+                } => {
+                    let known = self.connections.entry(connection).or_default();
+                    let begun = Begun {
+                        channel,
+                        path: path.into(),
+                        compressed,
+                        length,
+                        index,
+                        at,
+                        headers: match index {
+                            0 => known.heads.remove(&of).unwrap_or_default(),
+                            _ => 0,
+                        },
+                    };
+                    if let Some(message) = whole(&mut ops, of, length) {
+                        let (bytes, at) = message;
+                        self.whole(connection, of, &begun, bytes, at, sink);
+                    } else {
+                        self.begin(connection, of, begun);
+                    }
+                }
+                Op::Body { of, bytes } => self.body(connection, of, bytes, sink),
+                Op::End { of, at } => self.end(connection, of, at, sink),
+                Op::Over { stream, at } => self.over(connection, stream, at, sink),
+            }
+        }
+    }
+
+    fn head(
+        &mut self,
+        connection: u64,
+        of: Lane,
+        (trailers, id, at): (bool, u64, u64),
+        block: &[u8],
+        sink: &mut impl Sink,
+    ) {
+        let known = self.connections.entry(connection).or_default();
+        if !block.is_empty() {
+            if known.blocks.len() >= BLOCKS_MOST {
+                known.blocks.clear();
+            }
+            known.blocks.insert(id, block.into());
+        }
+        let Some(block) = known.blocks.get(&id) else {
+            return;
+        };
+        if trailers {
+            if says_only_ok(block) {
+                return;
+            }
+        } else {
+            known.heads.insert(of, id);
+            if !self.written.insert(id) {
+                return;
+            }
+        }
+        let record = Headers {
+            id,
+            connection,
+            stream: of.stream.number(),
+            from: v1::Side::from(of.from).into(),
+            trailers,
+            fields: fields(block)
+                .map(|(name, value)| field(&self.policy, name, value))
+                .collect(),
+        };
+        self.scratch.clear();
+        if record.encode(&mut self.scratch).is_ok() {
+            let at = self.epoch + at;
+            sink.record(ChannelId::HEADERS, Times { whole: at, began: at }, &self.scratch);
+        }
+    }
+
+    /// A message that lies in one piece.
+    fn whole(
+        &mut self,
+        connection: u64,
+        of: Lane,
+        begun: &Begun,
+        bytes: &[u8],
+        at: u64,
+        sink: &mut impl Sink,
+    ) {
+        let mut piece = std::mem::take(&mut self.piece);
+        piece.clear();
+        piece.extend_from_slice(bytes);
+        self.redact_and_give(connection, of, begun, &mut piece, at, sink);
+        if piece.capacity() <= PART {
+            self.piece = piece;
+        }
+    }
+
+    fn redact_and_give(
+        &mut self,
+        connection: u64,
+        of: Lane,
+        begun: &Begun,
+        message: &mut Vec<u8>,
+        at: u64,
+        sink: &mut impl Sink,
+    ) {
+        let mut redactor = self.redactor(of, begun);
+        let treatment = redactor.treatment();
+        redactor.push(message);
+        let mut rest = Vec::new();
+        let findings = redactor.finish(&mut rest);
+        message.append(&mut rest);
+        let meta = meta(connection, of, begun, u64::from(begun.length), &findings);
+        let unreadable = treatment == Treatment::LengthAndHash
+            || treatment == Treatment::Never
+            || findings.redacted.first().is_some_and(|all| {
+                all.why == Why::Undecodable && all.length == u64::from(begun.length)
+            });
+        if begun.channel == 0 || begun.compressed || unreadable {
+            // Its envelope could not be read.
+            let data = if unreadable { &[][..] } else { message };
+            self.give_part(begun, meta, 0, data, true, at, sink);
+            return;
+        }
+        let scratch = &mut self.scratch;
+        scratch.clear();
+        encode_key(1, WireType::LengthDelimited, scratch);
+        encode_varint(meta.encoded_len() as u64, scratch);
+        meta.encode_raw(scratch);
+        encode_key(2, WireType::LengthDelimited, scratch);
+        encode_varint(message.len() as u64, scratch);
+        scratch.extend_from_slice(message);
+        let times = Times {
+            whole: self.epoch + at,
+            began: self.epoch + begun.at,
+        };
+        sink.record(ChannelId(begun.channel), times, scratch);
+    }
+
+    fn begin(&mut self, connection: u64, of: Lane, begun: Begun) {
+        let in_parts = begun.length > WHOLE_MOST || self.open > OPEN_MOST;
+        let parts = in_parts.then(|| {
+            Box::new(Parts {
+                redactor: self.redactor(of, &begun),
+                offset: 0,
+            })
+        });
+        let open = Open {
+            begun,
+            bytes: Vec::new(),
+            came: 0,
+            parts,
+        };
+        let known = self.connections.entry(connection).or_default();
+        known.open.insert(of, open);
+    }
+
+    fn body(&mut self, connection: u64, of: Lane, bytes: &[u8], sink: &mut impl Sink) {
+        let known = self.connections.get_mut(&connection);
+        let Some(open) = known.and_then(|known| known.open.get_mut(&of)) else {
+            return;
+        };
+        open.came += bytes.len() as u64;
+        open.bytes.extend_from_slice(bytes);
+        self.open += bytes.len();
+        if open.parts.is_some() && open.bytes.len() >= PART {
+            // It cannot be gone: it was found a moment ago.
+            let known = self.connections.get_mut(&connection);
+            if let Some(mut open) = known.and_then(|known| known.open.remove(&of)) {
+                let at = open.begun.at;
+                self.part(connection, of, &mut open, at, sink);
+                let known = self.connections.entry(connection).or_default();
+                known.open.insert(of, open);
+            }
+        }
+    }
+
+    /// Gives out what has come of a message in parts.
+    fn part(
+        &mut self,
+        connection: u64,
+        of: Lane,
+        open: &mut Open,
+        at: u64,
+        sink: &mut impl Sink,
+    ) {
+        let Some(parts) = &mut open.parts else {
+            return;
+        };
+        self.open = self.open.saturating_sub(open.bytes.len());
+        let mut piece = std::mem::take(&mut open.bytes);
+        parts.redactor.push(&mut piece);
+        let offset = parts.offset;
+        parts.offset += piece.len() as u64;
+        if piece.is_empty() || shows_nothing(parts.redactor.treatment()) {
+            return;
+        }
+        let meta = meta(
+            connection,
+            of,
+            &open.begun,
+            open.begun.length.into(),
+            &Findings::default(),
+        );
+        self.give_part(&open.begun.clone(), meta, offset, &piece, false, at, sink);
+        piece.clear();
+        open.bytes = piece;
+    }
+
+    fn end(&mut self, connection: u64, of: Lane, at: u64, sink: &mut impl Sink) {
+        let known = self.connections.get_mut(&connection);
+        let Some(mut open) = known.and_then(|known| known.open.remove(&of)) else {
+            return;
+        };
+        if open.parts.is_some() {
+            self.last_part(connection, of, open, at, false, sink);
+            return;
+        }
+        self.open = self.open.saturating_sub(open.bytes.len());
+        let mut message = std::mem::take(&mut open.bytes);
+        self.redact_and_give(connection, of, &open.begun, &mut message, at, sink);
+    }
+
+    /// The call of a message ended before the message did.
+    fn cut(&mut self, connection: u64, of: Lane, mut open: Open, at: u64, sink: &mut impl Sink) {
+        if open.parts.is_none() {
+            open.parts = Some(Box::new(Parts {
+                redactor: self.redactor(of, &open.begun),
+                offset: 0,
+            }));
+        }
+        self.last_part(connection, of, open, at, true, sink);
+    }
+
+    fn last_part(
+        &mut self,
+        connection: u64,
+        of: Lane,
+        open: Open,
+        at: u64,
+        cut: bool,
+        sink: &mut impl Sink,
+    ) {
+        let Open {
+            begun, bytes, came, ..
+        } = open;
+        let Some(parts) = open.parts else {
+            return;
+        };
+        self.open = self.open.saturating_sub(bytes.len());
+        let Parts {
+            mut redactor,
+            offset,
+        } = *parts;
+        let treatment = redactor.treatment();
+        let mut piece = bytes;
+        if !piece.is_empty() {
+            redactor.push(&mut piece);
+        }
+        let mut rest = Vec::new();
+        let findings = redactor.finish(&mut rest);
+        piece.append(&mut rest);
+        if shows_nothing(treatment) {
+            piece.clear();
+        }
+        let size = if cut { came } else { begun.length.into() };
+        let mut meta = meta(connection, of, &begun, size, &findings);
+        meta.cut = cut;
+        self.give_part(&begun, meta, offset, &piece, true, at, sink);
+    }
+
+    fn over(&mut self, connection: u64, stream: StreamId, at: u64, sink: &mut impl Sink) {
+        for from in [Side::Client, Side::Server] {
+            let of = Lane { stream, from };
+            let Some(known) = self.connections.get_mut(&connection) else {
+                return;
+            };
+            known.heads.remove(&of);
+            if let Some(open) = known.open.remove(&of) {
+                let at = at.max(open.begun.at);
+                self.cut(connection, of, open, at, sink);
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn give_part(
+        &mut self,
+        begun: &Begun,
+        meta: Meta,
+        offset: u64,
+        data: &[u8],
+        last: bool,
+        at: u64,
+        sink: &mut impl Sink,
+    ) {
+        let (service, method) = method(begun);
+        let part = Part {
+            meta: Some(meta),
+            path: format!("/{service}/{method}"),
+            offset,
+            data: bytes::Bytes::copy_from_slice(data),
+            last,
+        };
+        self.scratch.clear();
+        if part.encode(&mut self.scratch).is_ok() {
+            let times = Times {
+                whole: self.epoch + at,
+                began: self.epoch + begun.at,
+            };
+            sink.record(ChannelId::PARTS, times, &self.scratch);
+        }
+    }
+
+    fn redactor(&self, of: Lane, begun: &Begun) -> Redactor {
+        let (service, method) = method(begun);
+        Redactor::begin(
+            &self.policy,
+            service,
+            method,
+            of.from,
+            begun.compressed,
+            begun.length.into(),
+        )
+    }
+}
+
+/// Of such a message nothing stands in a file but its length, and perhaps a hash.
+fn shows_nothing(treatment: Treatment) -> bool {
+    matches!(treatment, Treatment::LengthAndHash | Treatment::Never)
+}
+
+/// The rest of a message that begins and ends here, if it does: its bytes, and
+/// when it was whole.
+fn whole<'a>(ops: &mut Ops<'a>, lane: Lane, length: u32) -> Option<(&'a [u8], u64)> {
+    let mut ahead = ops.clone();
+    let mut next = ahead.next()?;
+    let mut message: &[u8] = &[];
+    if let Op::Body { of, bytes } = next
+        && of == lane
+    {
+        message = bytes;
+        next = ahead.next()?;
+    }
+    match next {
+        Op::End { of, at } if of == lane && message.len() == length as usize => {
+            *ops = ahead;
+            Some((message, at))
+        }
+        _ => None,
+    }
+}
+
+/// The two parts of a call's path.
+fn method(begun: &Begun) -> (&str, &str) {
+    if begun.channel != 0 {
+        let channel = Channels::all().channel(ChannelId(begun.channel));
+        if let Some(method) = channel.and_then(|channel| channel.method.as_ref()) {
+            return (&method.service, &method.method);
+        }
+    }
+    let path = begun.path.strip_prefix('/').unwrap_or(&begun.path);
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn meta(connection: u64, of: Lane, begun: &Begun, size: u64, findings: &Findings) -> Meta {
+    Meta {
+        connection,
+        stream: of.stream.number(),
+        from: v1::Side::from(of.from).into(),
+        index: begun.index,
+        size,
+        compressed: begun.compressed,
+        cut: false,
+        headers: begun.headers,
+        hidden: findings
+            .redacted
+            .iter()
+            .map(|range| Hidden {
+                offset: range.offset,
+                length: range.length,
+                hash: range
+                    .hash
+                    .map(|hash| bytes::Bytes::copy_from_slice(&hash.0))
+                    .unwrap_or_default(),
+                reason: reason(range.why).into(),
+            })
+            .collect(),
+        more_hidden: findings.unlisted,
+    }
+}
+
+fn reason(why: Why) -> Reason {
+    match why {
+        Why::Secret => Reason::Secret,
+        Why::Token => Reason::Token,
+        Why::Rule => Reason::Rule,
+        Why::ValuesNone => Reason::Value,
+        Why::Undecodable => Reason::Unreadable,
+        Why::UnknownField => Reason::UnknownField,
+        Why::Credentials => Reason::Credential,
+    }
+}
+
+fn field(policy: &Policy, name: &[u8], value: &[u8]) -> v1::headers::Field {
+    let mut field = v1::headers::Field {
+        name: String::from_utf8_lossy(name).into_owned(),
+        ..v1::headers::Field::default()
+    };
+    match metadata(policy, name, value) {
+        Shown::Value(value) => field.value = String::from_utf8_lossy(&value).into_owned(),
+        Shown::LengthAndHash(length, hash) => {
+            field.hidden_length = length as u64;
+            field.hash = hash
+                .map(|hash| bytes::Bytes::copy_from_slice(&hash.0))
+                .unwrap_or_default();
+        }
+        Shown::Length(length) => field.hidden_length = length as u64,
+    }
+    field
+}
+
+/// `grpc-status: 0`, and no words: what nearly every answer ends with.
+fn says_only_ok(block: &[u8]) -> bool {
+    fields(block).all(|(name, value)| match name {
+        b"grpc-status" => value == b"0",
+        b"grpc-message" => value.is_empty(),
+        _ => false,
+    })
+}

@@ -1,0 +1,289 @@
+//! What a connection hands over: header blocks and pieces of messages, in the
+//! order in which they passed, in one buffer.
+//!
+//! It is written on the relay's thread, where every byte counts, and read on the
+//! recorder's; nobody else ever sees one.
+
+use crate::http2::{Side, StreamId};
+
+/// Something that passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op<'a> {
+    /// A header block.
+    Head {
+        /// Of which call, and whose.
+        of: Lane,
+        /// Whether it is an answer's trailers.
+        trailers: bool,
+        /// The block's number; equal blocks of a connection share it.
+        id: u64,
+        /// When, in nanoseconds since the recorder's beginning.
+        at: u64,
+        /// The fields, as [`fields`] reads them; empty for a block that was told
+        /// before.
+        fields: &'a [u8],
+    },
+    /// A message begins.
+    Begin {
+        /// Of which call, and whose.
+        of: Lane,
+        /// The channel of the method's messages; 0 where the method is unknown.
+        channel: u16,
+        /// The call's path, where the channel is 0.
+        path: &'a str,
+        /// Whether it is compressed.
+        compressed: bool,
+        /// Its bytes on the wire.
+        length: u32,
+        /// Messages of that side before it.
+        index: u64,
+        /// When, in nanoseconds since the recorder's beginning.
+        at: u64,
+    },
+    /// Bytes of the message that began last in this lane.
+    Body {
+        /// Of which call, and whose.
+        of: Lane,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// That message is whole.
+    End {
+        /// Of which call, and whose.
+        of: Lane,
+        /// When, in nanoseconds since the recorder's beginning.
+        at: u64,
+    },
+    /// The call is over.
+    Over {
+        /// Which.
+        stream: StreamId,
+        /// When, in nanoseconds since the recorder's beginning.
+        at: u64,
+    },
+}
+
+/// One direction of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Lane {
+    /// The call's stream.
+    pub stream: StreamId,
+    /// Who sends.
+    pub from: Side,
+}
+
+const HEAD: u8 = 1;
+const BEGIN: u8 = 2;
+const BODY: u8 = 3;
+const END: u8 = 4;
+const OVER: u8 = 5;
+
+/// In the byte after the kind.
+const SERVER: u8 = 1;
+const FLAG: u8 = 2;
+
+impl Op<'_> {
+    /// Appends it to a buffer.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match *self {
+            Op::Head {
+                of,
+                trailers,
+                id,
+                at,
+                fields,
+            } => {
+                begin(HEAD, of, trailers, out);
+                out.extend_from_slice(&id.to_le_bytes());
+                out.extend_from_slice(&at.to_le_bytes());
+                sized(fields, out);
+            }
+            Op::Begin {
+                of,
+                channel,
+                path,
+                compressed,
+                length,
+                index,
+                at,
+            } => {
+                begin(BEGIN, of, compressed, out);
+                out.extend_from_slice(&at.to_le_bytes());
+                out.extend_from_slice(&index.to_le_bytes());
+                out.extend_from_slice(&length.to_le_bytes());
+                out.extend_from_slice(&channel.to_le_bytes());
+                sized(path.as_bytes(), out);
+            }
+            Op::Body { of, bytes } => {
+                begin(BODY, of, false, out);
+                sized(bytes, out);
+            }
+            Op::End { of, at } => {
+                begin(END, of, false, out);
+                out.extend_from_slice(&at.to_le_bytes());
+            }
+            Op::Over { stream, at } => {
+                let of = Lane {
+                    stream,
+                    from: Side::Client,
+                };
+                begin(OVER, of, false, out);
+                out.extend_from_slice(&at.to_le_bytes());
+            }
+        }
+    }
+}
+
+fn begin(kind: u8, of: Lane, flag: bool, out: &mut Vec<u8>) {
+    let side = match of.from {
+        Side::Client => 0,
+        Side::Server => SERVER,
+    };
+    let flag = if flag { FLAG } else { 0 };
+    let [a, b, c, d] = of.stream.number().to_le_bytes();
+    out.extend_from_slice(&[kind, side | flag, a, b, c, d]);
+}
+
+fn sized(bytes: &[u8], out: &mut Vec<u8>) {
+    // No piece is longer than what is read of a socket at once.
+    out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// Reads what was written by [`Op::write`]. Ends early at anything else.
+#[derive(Debug, Clone)]
+pub struct Ops<'a> {
+    left: &'a [u8],
+}
+
+impl<'a> Ops<'a> {
+    /// The things in a buffer.
+    pub fn new(bytes: &'a [u8]) -> Ops<'a> {
+        Ops { left: bytes }
+    }
+
+    fn number<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (number, left) = self.left.split_first_chunk()?;
+        self.left = left;
+        Some(*number)
+    }
+
+    fn sized(&mut self) -> Option<&'a [u8]> {
+        let length = u32::from_le_bytes(self.number()?);
+        let (bytes, left) = self.left.split_at_checked(length as usize)?;
+        self.left = left;
+        Some(bytes)
+    }
+}
+
+impl<'a> Iterator for Ops<'a> {
+    type Item = Op<'a>;
+
+    fn next(&mut self) -> Option<Op<'a>> {
+        let [kind, flags] = self.number()?;
+        let stream = StreamId::from_bits(u32::from_le_bytes(self.number()?));
+        let of = Lane {
+            stream,
+            from: match flags & SERVER {
+                0 => Side::Client,
+                _ => Side::Server,
+            },
+        };
+        let flag = flags & FLAG != 0;
+        Some(match kind {
+            HEAD => Op::Head {
+                of,
+                trailers: flag,
+                id: u64::from_le_bytes(self.number()?),
+                at: u64::from_le_bytes(self.number()?),
+                fields: self.sized()?,
+            },
+            BEGIN => Op::Begin {
+                of,
+                compressed: flag,
+                at: u64::from_le_bytes(self.number()?),
+                index: u64::from_le_bytes(self.number()?),
+                length: u32::from_le_bytes(self.number()?),
+                channel: u16::from_le_bytes(self.number()?),
+                path: str::from_utf8(self.sized()?).unwrap_or_default(),
+            },
+            BODY => Op::Body {
+                of,
+                bytes: self.sized()?,
+            },
+            END => Op::End {
+                of,
+                at: u64::from_le_bytes(self.number()?),
+            },
+            OVER => Op::Over {
+                stream,
+                at: u64::from_le_bytes(self.number()?),
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// Appends a header field to a block's fields.
+pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    sized(name, out);
+    sized(value, out);
+}
+
+/// The fields of a block, in their order.
+pub fn fields(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut ops = Ops { left: block };
+    std::iter::from_fn(move || Some((ops.sized()?, ops.sized()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let of = Lane {
+            stream: StreamId::from_bits(5),
+            from: Side::Server,
+        };
+        let mut block = Vec::new();
+        write_field(b":status", b"200", &mut block);
+        write_field(b"content-type", b"", &mut block);
+        let ops = [
+            Op::Head {
+                of,
+                trailers: true,
+                id: 9,
+                at: 1,
+                fields: &block,
+            },
+            Op::Begin {
+                of,
+                channel: 0,
+                path: "/a/B",
+                compressed: true,
+                length: 3,
+                index: 2,
+                at: 4,
+            },
+            Op::Body { of, bytes: b"abc" },
+            Op::End { of, at: 6 },
+            Op::Over {
+                stream: of.stream,
+                at: 7,
+            },
+        ];
+        let mut bytes = Vec::new();
+        for op in &ops {
+            op.write(&mut bytes);
+        }
+        assert_eq!(Ops::new(&bytes).collect::<Vec<_>>(), ops);
+        assert_eq!(
+            fields(&block).collect::<Vec<_>>(),
+            [(&b":status"[..], &b"200"[..]), (b"content-type", b"")]
+        );
+        for cut in 0..bytes.len() {
+            assert!(Ops::new(&bytes[..cut]).count() < ops.len());
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! A connection's end of a recording, on the relay's thread: it copies what
+//! passes into a buffer and hands that over. It never reads or hides anything;
+//! that is done on the recorder's thread, before a byte reaches a file.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustc_hash::FxHashSet;
+
+use super::batch::{Lane, Op, write_field};
+use super::queue::{Lost, Parcel, Queue};
+use super::schema::Channels;
+use crate::etcd::MethodName;
+use crate::etcd::scribe::{Begun, Scribe, Scribes, Told};
+use crate::http2::{Side, StreamId};
+use crate::relay::Peers;
+
+/// Header blocks of a connection that are remembered; beyond it they are told
+/// again.
+const BLOCKS_MOST: usize = 64;
+
+/// Bytes of a header block that are told. What comes after is left out.
+const BLOCK_MOST: usize = 64 * 1024;
+
+/// A buffer that is worth handing over before an input is through.
+const FULL: usize = 256 * 1024;
+
+/// Gives every connection a scribe of one recording.
+#[derive(Debug)]
+pub struct Recording {
+    queue: Queue,
+    /// The recorder's beginning: times are told from here.
+    epoch: Instant,
+}
+
+impl Recording {
+    /// Scribes that hand over to `queue`.
+    pub fn new(queue: Queue, epoch: Instant) -> Recording {
+        Recording { queue, epoch }
+    }
+}
+
+impl Scribes for Recording {
+    fn scribe(&self, peers: &Arc<Peers>) -> Box<dyn Scribe> {
+        Box::new(ConnectionScribe {
+            connection: peers.id.0,
+            queue: self.queue.clone(),
+            epoch: self.epoch,
+            batch: Vec::new(),
+            block: Vec::new(),
+            blocks: Vec::new(),
+            told: 0,
+            methods: Vec::new(),
+            skipped: FxHashSet::default(),
+            in_batch: Lost::default(),
+        })
+    }
+}
+
+/// The scribe of one connection.
+#[derive(Debug)]
+struct ConnectionScribe {
+    connection: u64,
+    queue: Queue,
+    epoch: Instant,
+    batch: Vec<u8>,
+    /// The fields of the block at hand.
+    block: Vec<u8>,
+    /// Blocks that were told, by their number less than the first remembered.
+    blocks: Vec<Box<[u8]>>,
+    /// The number of the first of them.
+    told: u64,
+    /// The channels of the methods that were seen, the client's ones.
+    methods: Vec<(MethodName, u16)>,
+    /// Calls that are not recorded.
+    skipped: FxHashSet<StreamId>,
+    /// What is lost if the batch is.
+    in_batch: Lost,
+}
+
+impl ConnectionScribe {
+    fn since(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.epoch);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The number of a method's channel for the client's messages; 0 if it has
+    /// none.
+    fn channel(&mut self, name: &MethodName) -> u16 {
+        if let Some((_, channel)) = self.methods.iter().find(|(known, _)| known == name) {
+            return *channel;
+        }
+        let channels = Channels::all();
+        let channel = channels.of_method(&name.service, &name.method, Side::Client);
+        let channel = channel.map_or(0, |channel| channel.0);
+        if self.methods.len() < BLOCKS_MOST {
+            self.methods.push((name.clone(), channel));
+        }
+        channel
+    }
+
+    fn skips(&self, stream: StreamId) -> bool {
+        !self.skipped.is_empty() && self.skipped.contains(&stream)
+    }
+
+    fn hand_over(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let bytes = std::mem::take(&mut self.batch);
+        let lost = std::mem::take(&mut self.in_batch);
+        let parcel = Parcel::Batch {
+            connection: self.connection,
+            bytes,
+        };
+        if let Err(Parcel::Batch { bytes, .. }) = self.queue.send(parcel) {
+            self.lose(&bytes, lost);
+        }
+    }
+
+    /// A batch found no room: its calls are not recorded any further, and blocks
+    /// that it told are forgotten.
+    fn lose(&mut self, batch: &[u8], lost: Lost) {
+        let mut calls = 0;
+        for op in super::batch::Ops::new(batch) {
+            let stream = match op {
+                Op::Over { stream, .. } => {
+                    self.skipped.remove(&stream);
+                    continue;
+                }
+                Op::Head { of, .. } | Op::Begin { of, .. } | Op::Body { of, .. } | Op::End { of, .. } => {
+                    of.stream
+                }
+            };
+            if self.skipped.insert(stream) {
+                calls += 1;
+            }
+        }
+        self.told += self.blocks.len() as u64;
+        self.blocks.clear();
+        self.queue.lose(Lost { calls, ..lost });
+        // What the recorder holds of them has no end that could come.
+        self.queue.send_small(Parcel::Batch {
+            connection: self.connection,
+            bytes: {
+                let mut over = Vec::new();
+                let mut streams = FxHashSet::default();
+                for op in super::batch::Ops::new(batch) {
+                    let (Op::Begin { of, .. } | Op::Body { of, .. } | Op::End { of, .. }) = op
+                    else {
+                        continue;
+                    };
+                    if streams.insert(of.stream) {
+                        Op::Over {
+                            stream: of.stream,
+                            at: 0,
+                        }
+                        .write(&mut over);
+                    }
+                }
+                over
+            },
+        });
+    }
+}
+
+impl Scribe for ConnectionScribe {
+    fn field(&mut self, name: &[u8], value: &[u8]) {
+        if self.block.len() + name.len() + value.len() < BLOCK_MOST {
+            write_field(name, value, &mut self.block);
+        }
+    }
+
+    fn head(&mut self, call: &Told<'_>, from: Side, trailers: bool, now: Instant) {
+        if from == Side::Client && !self.queue.admits() {
+            self.skipped.insert(call.stream);
+            self.queue.lose(Lost {
+                calls: 1,
+                ..Lost::default()
+            });
+        }
+        if self.skips(call.stream) {
+            self.block.clear();
+            return;
+        }
+        let known = self.blocks.iter().position(|block| **block == *self.block);
+        if known.is_none() && self.blocks.len() >= BLOCKS_MOST {
+            self.told += self.blocks.len() as u64;
+            self.blocks.clear();
+        }
+        let at = known.unwrap_or(self.blocks.len());
+        let op = Op::Head {
+            of: Lane {
+                stream: call.stream,
+                from,
+            },
+            trailers,
+            // Unique in the recording: a connection has less than 2^32 of them.
+            id: (self.connection << 32) | (self.told + at as u64 + 1),
+            at: self.since(now),
+            fields: if known.is_some() { &[] } else { &self.block },
+        };
+        op.write(&mut self.batch);
+        if known.is_none() {
+            self.blocks.push(self.block.as_slice().into());
+        }
+        self.block.clear();
+    }
+
+    fn forget(&mut self) {
+        self.block.clear();
+    }
+
+    fn begin(&mut self, call: &Told<'_>, from: Side, message: Begun, now: Instant) {
+        if self.skips(call.stream) {
+            self.queue.lose(Lost {
+                messages: 1,
+                bytes: message.length.into(),
+                ..Lost::default()
+            });
+            return;
+        }
+        let channel = match (self.channel(call.name), from) {
+            (0, _) => 0,
+            (channel, Side::Client) => channel,
+            (channel, Side::Server) => channel + 1,
+        };
+        let path = match channel {
+            0 => format!("/{}", call.name),
+            _ => String::new(),
+        };
+        let op = Op::Begin {
+            of: Lane {
+                stream: call.stream,
+                from,
+            },
+            channel,
+            path: &path,
+            compressed: message.compressed,
+            length: message.length,
+            index: message.index,
+            at: self.since(now),
+        };
+        op.write(&mut self.batch);
+        self.in_batch.messages += 1;
+        self.in_batch.bytes += u64::from(message.length);
+    }
+
+    fn body(&mut self, stream: StreamId, from: Side, bytes: &[u8]) {
+        if self.skips(stream) {
+            return;
+        }
+        let of = Lane { stream, from };
+        Op::Body { of, bytes }.write(&mut self.batch);
+        if self.batch.len() >= FULL {
+            self.hand_over();
+        }
+    }
+
+    fn end(&mut self, stream: StreamId, from: Side, now: Instant) {
+        if self.skips(stream) {
+            return;
+        }
+        let at = self.since(now);
+        let of = Lane { stream, from };
+        Op::End { of, at }.write(&mut self.batch);
+    }
+
+    fn over(&mut self, stream: StreamId, now: Instant) {
+        if !self.skipped.is_empty() && self.skipped.remove(&stream) {
+            return;
+        }
+        let at = self.since(now);
+        Op::Over { stream, at }.write(&mut self.batch);
+    }
+
+    fn settle(&mut self) {
+        self.hand_over();
+    }
+}
+
+impl Drop for ConnectionScribe {
+    fn drop(&mut self) {
+        self.hand_over();
+        self.queue.send_small(Parcel::Gone {
+            connection: self.connection,
+        });
+    }
+}
