@@ -18,11 +18,11 @@ use crate::relay::{
 };
 
 /// 2026-11-03T08:05:32.000000Z
-pub(super) const WALL_SECONDS: u64 = 1_793_693_132;
+pub(crate) const WALL_SECONDS: u64 = 1_793_693_132;
 
 /// A time line whose zero is [`WALL_SECONDS`].
 #[derive(Clone, Copy)]
-pub(super) struct Time(Instant);
+pub(crate) struct Time(Instant);
 
 impl Time {
     pub fn new() -> Time {
@@ -46,7 +46,7 @@ impl Time {
     }
 }
 
-pub(super) fn peers(id: u64) -> Arc<Peers> {
+pub(crate) fn peers(id: u64) -> Arc<Peers> {
     Arc::new(Peers {
         id: ConnectionId(id),
         client: "10.0.0.7:40312".parse().expect("an address"),
@@ -56,7 +56,7 @@ pub(super) fn peers(id: u64) -> Arc<Peers> {
     })
 }
 
-pub(super) fn tls_peers(id: u64) -> Arc<Peers> {
+pub(crate) fn tls_peers(id: u64) -> Arc<Peers> {
     Arc::new(Peers {
         tls: Some(TlsSeen {
             version: "TLSv1.3".into(),
@@ -69,7 +69,7 @@ pub(super) fn tls_peers(id: u64) -> Arc<Peers> {
 }
 
 /// A call of `path` that took 1214 µs from the time line's zero on.
-pub(super) fn call(time: Time, path: &str, request: Request, response: Response) -> Box<Call> {
+pub(crate) fn call(time: Time, path: &str, request: Request, response: Response) -> Box<Call> {
     let (method, name) = MethodName::parse(path.as_bytes());
     Box::new(Call {
         peers: peers(12),
@@ -107,7 +107,7 @@ pub(super) fn call(time: Time, path: &str, request: Request, response: Response)
 }
 
 /// The head of a stored object of built-in kind.
-pub(super) fn stored(api_version: &str, kind: &str) -> Value {
+pub(crate) fn stored(api_version: &str, kind: &str) -> Value {
     let mut meta = vec![0x0a, api_version.len() as u8];
     meta.extend_from_slice(api_version.as_bytes());
     meta.extend_from_slice(&[0x12, kind.len() as u8]);
@@ -122,7 +122,7 @@ pub(super) fn stored(api_version: &str, kind: &str) -> Value {
     }
 }
 
-pub(super) fn put(key: &[u8], value: Value) -> Op {
+pub(crate) fn put(key: &[u8], value: Value) -> Op {
     Op::Put {
         key: key.into(),
         value,
@@ -130,14 +130,14 @@ pub(super) fn put(key: &[u8], value: Value) -> Op {
     }
 }
 
-pub(super) fn delete(key: &[u8]) -> Op {
+pub(crate) fn delete(key: &[u8]) -> Op {
     Op::DeleteRange {
         key: key.into(),
         range_end: Box::default(),
     }
 }
 
-pub(super) fn range(key: &[u8], range_end: &[u8]) -> RangeAsked {
+pub(crate) fn range(key: &[u8], range_end: &[u8]) -> RangeAsked {
     RangeAsked {
         key: key.into(),
         range_end: range_end.into(),
@@ -146,7 +146,7 @@ pub(super) fn range(key: &[u8], range_end: &[u8]) -> RangeAsked {
 }
 
 /// If `key` is at `revision` then `op`, else read it.
-pub(super) fn txn(key: &[u8], revision: i64, op: Op) -> Request {
+pub(crate) fn txn(key: &[u8], revision: i64, op: Op) -> Request {
     Request::Txn(TxnAsked {
         compares: vec![Compare {
             target: CompareTarget::ModRevision,
@@ -159,7 +159,7 @@ pub(super) fn txn(key: &[u8], revision: i64, op: Op) -> Request {
     })
 }
 
-pub(super) const WRITTEN: Response = Response::Txn {
+pub(crate) const WRITTEN: Response = Response::Txn {
     succeeded: true,
     puts: 1,
     deleted: 0,
@@ -167,7 +167,7 @@ pub(super) const WRITTEN: Response = Response::Txn {
     first: None,
 };
 
-pub(super) fn key_value(key: &[u8], revision: i64, value: Value) -> KeyValue {
+pub(crate) fn key_value(key: &[u8], revision: i64, value: Value) -> KeyValue {
     KeyValue {
         key: key.into(),
         create_revision: revision,
@@ -179,14 +179,14 @@ pub(super) fn key_value(key: &[u8], revision: i64, value: Value) -> KeyValue {
 }
 
 /// A create of a config map, answered 1200 µs after the time line's zero.
-pub(super) fn create(time: Time) -> Box<Call> {
+pub(crate) fn create(time: Time) -> Box<Call> {
     let key = b"/registry/configmaps/lab/settings-104";
     let request = txn(key, 0, put(key, stored("v1", "ConfigMap")));
     call(time, "/etcdserverpb.KV/Txn", request, WRITTEN)
 }
 
 /// A write of `revision` in cluster `cluster` whose answer passed at `millis`.
-pub(super) fn write(time: Time, cluster: u64, revision: i64, millis: u64) -> Box<Call> {
+pub(crate) fn write(time: Time, cluster: u64, revision: i64, millis: u64) -> Box<Call> {
     let mut call = create(time);
     call.started = time.millis(millis.saturating_sub(1));
     call.answered = Some(time.millis(millis));
@@ -197,7 +197,7 @@ pub(super) fn write(time: Time, cluster: u64, revision: i64, millis: u64) -> Box
     call
 }
 
-pub(super) fn note(time: Time, millis: u64, watched: Watched) -> Box<WatchNote> {
+pub(crate) fn note(time: Time, millis: u64, watched: Watched) -> Box<WatchNote> {
     Box::new(WatchNote {
         peers: peers(14),
         stream: StreamId::from_bits(3),
@@ -215,7 +215,7 @@ pub(super) fn note(time: Time, millis: u64, watched: Watched) -> Box<WatchNote> 
 }
 
 /// The event of `revision` in cluster `cluster`, which passed at `millis`.
-pub(super) fn event(time: Time, cluster: u64, revision: i64, millis: u64) -> Box<WatchNote> {
+pub(crate) fn event(time: Time, cluster: u64, revision: i64, millis: u64) -> Box<WatchNote> {
     let key = b"/registry/configmaps/lab/settings-104";
     let kv = key_value(key, revision, stored("v1", "ConfigMap"));
     let mut note = note(
@@ -232,7 +232,7 @@ pub(super) fn event(time: Time, cluster: u64, revision: i64, millis: u64) -> Box
     note
 }
 
-pub(super) fn ended(time: Time, peers: Arc<Peers>) -> Box<ConnectionEnded> {
+pub(crate) fn ended(time: Time, peers: Arc<Peers>) -> Box<ConnectionEnded> {
     Box::new(ConnectionEnded {
         peers,
         user_agent: None,
@@ -283,7 +283,7 @@ pub(super) fn ended(time: Time, peers: Arc<Peers>) -> Box<ConnectionEnded> {
 }
 
 /// Events of every kind, in an order that could have been.
-pub(super) fn a_little_of_everything(time: Time) -> Vec<Event> {
+pub(crate) fn a_little_of_everything(time: Time) -> Vec<Event> {
     let pods: (&[u8], &[u8]) = (b"/registry/pods/", b"/registry/pods0");
     let pod = b"/registry/pods/kube-system/coredns-7db6d8ff4d-x2x1z";
     let mut events = vec![

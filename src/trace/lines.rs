@@ -12,7 +12,7 @@ use crate::kube::operation::Operation;
 use crate::relay::{ConnectionId, Peers};
 
 /// A format of the log. Each method appends exactly one line to `out`.
-pub(super) trait Lines: Send + std::fmt::Debug {
+pub(crate) trait Lines: Send + std::fmt::Debug {
     /// The clocks' latest common moment.
     fn anchor(&mut self, anchor: Anchor);
 

@@ -11,7 +11,7 @@ mod escape;
 mod figures;
 mod filter;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod histogram;
 mod json;
 mod lag;
@@ -33,6 +33,8 @@ pub(crate) use figures::{duration, grouped, size};
 pub use filter::Filter;
 pub(crate) use filter::{WATCH_METHOD, WATCH_SERVICE};
 pub(crate) use histogram::Histogram;
+#[cfg(test)]
+pub(crate) use lines::Lines;
 pub(crate) use lines::micros_between;
 pub use observer::Observer;
 pub use output::Destination;

@@ -117,6 +117,13 @@ impl Pipeline {
         }
     }
 
+    /// A pipeline that writes in a format of a test's own.
+    #[cfg(test)]
+    pub(crate) fn with_lines(mut self, lines: Box<dyn Lines>) -> Pipeline {
+        self.lines = Some(lines);
+        self
+    }
+
     /// Shows everything to `observer` from here on, whatever the filter says.
     pub fn observe(&mut self, observer: Box<dyn Observer>) {
         self.observers.push(observer);
