@@ -5,6 +5,7 @@ mod call_log;
 pub mod decode;
 pub mod demo;
 mod diagnostics;
+mod export;
 mod failure;
 pub mod fault;
 pub mod proxy;
@@ -48,7 +49,10 @@ Examples:
     etcdtap scenario run leader-election
 
   Say from the log how clients took it:
-    etcdtap scorecard calls.ndjson --expect 'recovery < 10s'";
+    etcdtap scorecard calls.ndjson --expect 'recovery < 10s'
+
+  Take a recording to other tools:
+    etcdtap export calls.mcap --to parquet -o calls.parquet";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -73,6 +77,7 @@ enum Command {
     Fault(fault::FaultArgs),
     Scenario(scenario::ScenarioArgs),
     Scorecard(scorecard::ScorecardArgs),
+    Export(Box<export::ExportArgs>),
     Completions(Completions),
 }
 
@@ -120,6 +125,7 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
         Command::Fault(args) => fault::run(args),
         Command::Scenario(args) => scenario::run(args),
         Command::Scorecard(args) => scorecard::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Completions(Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "etcdtap", &mut script);

@@ -7,7 +7,7 @@ use itoa::Buffer;
 
 use super::Exporter;
 use super::columns::{COLUMNS, Cell};
-use crate::record::schema::v1::LogLine;
+use crate::record::reader::Line;
 
 /// Writes CSV.
 pub struct Csv<W: Write> {
@@ -41,11 +41,11 @@ impl<W: Write> Csv<W> {
 }
 
 impl<W: Write> Exporter for Csv<W> {
-    fn line(&mut self, at: u64, line: &LogLine) -> io::Result<()> {
+    fn line(&mut self, line: &Line) -> io::Result<()> {
         self.title()?;
         let mut digits = Buffer::new();
         for column in COLUMNS {
-            match column.cell(at, line) {
+            match column.cell(line.at, &line.line) {
                 Cell::Absent => self.writer.write_field("")?,
                 Cell::Text(text) => self.writer.write_field(text.as_bytes())?,
                 Cell::Integer(number) => self.writer.write_field(digits.format(number))?,
@@ -78,12 +78,14 @@ fn moment(micros: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::schema::v1::LogLine;
 
     fn written(lines: &[(u64, LogLine)]) -> String {
         let mut out = Vec::new();
         let mut csv = Csv::new(&mut out);
         for (at, line) in lines {
-            csv.line(*at, line).unwrap();
+            let (at, line) = (*at, line.clone());
+            csv.line(&Line { at, line }).unwrap();
         }
         csv.finish().unwrap();
         drop(csv);

@@ -5,6 +5,7 @@
 //!
 //! | file | what it is about |
 //! |---|---|
+//! | [`ndjson`] | lines as the live log has them |
 //! | [`columns`] | a line of the log as a row of a table |
 //! | [`csv`] | rows as CSV |
 //! | [`parquet`] | rows as Parquet, with types |
@@ -13,6 +14,7 @@
 
 pub mod columns;
 pub mod csv;
+pub mod ndjson;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 pub mod pcapng;
@@ -25,15 +27,16 @@ use std::io;
 use bytes::Bytes;
 
 use super::container::Times;
-use super::schema::v1::{Headers, LogLine, Meta};
+use super::reader::Line;
+use super::schema::v1::{Headers, Meta};
 
 /// What writes a format.
 pub trait Exporter {
-    /// A line of the log; `at` is its `ts` in nanoseconds since 1970.
+    /// A line of the log.
     ///
     /// # Errors
     /// If what was known by then cannot be written.
-    fn line(&mut self, at: u64, line: &LogLine) -> io::Result<()>;
+    fn line(&mut self, line: &Line) -> io::Result<()>;
 
     /// A header block, before the messages that refer to it.
     fn headers(&mut self, headers: &Headers) {
@@ -59,6 +62,13 @@ pub trait Exporter {
     /// # Errors
     /// As of [`Exporter::line`].
     fn finish(&mut self) -> io::Result<()>;
+
+    /// What is to be appended to which file, for a format that is a folder: now and
+    /// then, or with `all` whatever there is.
+    fn take(&mut self, all: bool) -> Vec<(String, Vec<u8>)> {
+        let _ = all;
+        Vec::new()
+    }
 
     /// What the format could not tell, in words; empty if it told everything.
     fn left_out(&self) -> Vec<String> {

@@ -15,7 +15,7 @@ use parquet::schema::types::{Type, TypePtr};
 
 use super::Exporter;
 use super::columns::{COLUMNS, Cell, Column, Kind};
-use crate::record::schema::v1::LogLine;
+use crate::record::reader::Line;
 
 /// Rows of a group at most.
 const ROWS: usize = 65_536;
@@ -97,9 +97,9 @@ impl<W: Write + Send> Parquet<W> {
 }
 
 impl<W: Write + Send> Exporter for Parquet<W> {
-    fn line(&mut self, at: u64, line: &LogLine) -> io::Result<()> {
+    fn line(&mut self, line: &Line) -> io::Result<()> {
         for (column, gathered) in COLUMNS.iter().zip(&mut self.columns) {
-            self.bytes += gathered.push(column, column.cell(at, line));
+            self.bytes += gathered.push(column, column.cell(line.at, &line.line));
         }
         self.rows += 1;
         if self.rows >= ROWS || self.bytes >= BYTES {

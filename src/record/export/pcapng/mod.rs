@@ -32,6 +32,7 @@ use self::exchange::Exchange;
 use self::segments::Segments;
 use super::{Exporter, LeftOut, Passed};
 use crate::http2::{Side, StreamId};
+use crate::record::reader::Line;
 use crate::record::schema::v1::{Headers, LogLine};
 
 /// How long a deed waits for earlier ones, in nanoseconds: records of one moment
@@ -168,7 +169,8 @@ impl<W: Write> Pcapng<W> {
 }
 
 impl<W: Write> Exporter for Pcapng<W> {
-    fn line(&mut self, at: u64, line: &LogLine) -> io::Result<()> {
+    fn line(&mut self, line: &Line) -> io::Result<()> {
+        let (at, line) = (line.at, &line.line);
         self.opened(line);
         let conn = line.conn;
         match line.event.as_str() {

@@ -31,7 +31,7 @@ use self::watches::WatchStream;
 use super::{Exporter, LeftOut, Passed};
 use crate::etcd::schema::etcdserverpb as pb;
 use crate::http2::Side;
-use crate::record::schema::v1::LogLine;
+use crate::record::reader::Line;
 
 /// How long a line waits for its messages, in nanoseconds.
 const PATIENCE: u64 = 5_000_000_000;
@@ -62,9 +62,6 @@ pub struct Robustness {
     files: Files,
     left_out: LeftOut,
 }
-
-/// Bytes that are to be appended to the report's files.
-pub type Appended = Vec<(String, Vec<u8>)>;
 
 #[derive(Debug, Default)]
 struct Files {
@@ -97,24 +94,6 @@ impl Robustness {
     /// A report that begins.
     pub fn new() -> Robustness {
         Robustness::default()
-    }
-
-    /// What is to be appended to which file of the report's folder; little by
-    /// little, nothing until there is enough to write.
-    pub fn take(&mut self) -> Appended {
-        if self.files.bytes < MOST_WAITING {
-            return Vec::new();
-        }
-        self.take_all()
-    }
-
-    /// Whatever is to be appended.
-    pub fn take_all(&mut self) -> Appended {
-        self.files.bytes = 0;
-        let mut appended: Vec<_> = self.files.waiting.drain().collect();
-        appended.sort_by_key(|(file, _)| *file);
-        let name = |((client, file), bytes)| (format!("client-{client}/{file}"), bytes);
-        appended.into_iter().map(name).collect()
     }
 
     fn since(&self, at: u64) -> i64 {
@@ -308,12 +287,14 @@ impl Robustness {
 /// What the tests call these files.
 const OPERATIONS: &str = "operations.json";
 const WATCHES: &str = "watch.json";
+const TRAFFIC: &str = "traffic.json";
 
 /// What etcd says of a revision that is gone.
 const COMPACTED: &str = "mvcc: required revision has been compacted";
 
 impl Exporter for Robustness {
-    fn line(&mut self, at: u64, line: &LogLine) -> io::Result<()> {
+    fn line(&mut self, line: &Line) -> io::Result<()> {
+        let (at, line) = (line.at, &line.line);
         self.begin(at);
         let (Some(stream), Some(method)) = (line.stream, line.method.as_deref()) else {
             return Ok(());
@@ -383,6 +364,22 @@ impl Exporter for Robustness {
             self.end_watches(whose);
         }
         Ok(())
+    }
+
+    fn take(&mut self, all: bool) -> Vec<(String, Vec<u8>)> {
+        if self.files.bytes < MOST_WAITING && !all {
+            return Vec::new();
+        }
+        self.files.bytes = 0;
+        let mut appended: Vec<_> = self.files.waiting.drain().collect();
+        appended.sort_by_key(|(file, _)| *file);
+        let name = |((client, file), bytes)| (format!("client-{client}/{file}"), bytes);
+        let mut appended: Vec<_> = appended.into_iter().map(name).collect();
+        if all {
+            // What the tests say of their traffic: one Txn may change several keys.
+            appended.push((TRAFFIC.to_owned(), b"{}\n".to_vec()));
+        }
+        appended
     }
 
     fn left_out(&self) -> Vec<String> {
