@@ -4,6 +4,7 @@
 
 mod captures;
 mod control;
+mod export;
 mod live;
 mod log;
 mod pcap;
