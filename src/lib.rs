@@ -15,6 +15,7 @@
 //! | [`grpc`] | message framing, status, compression |
 //! | [`etcd`] | the schema, the methods, calls and watches |
 //! | [`kube`] | registry keys, stored objects, operations in Kubernetes' words |
+//! | [`filter`] | one language for "which of these": lines, records, calls |
 //! | [`fault`] | the plan of faults, which calls they strike, how chance falls |
 //! | [`scenario`] | incidents: plans with a name, parameters and a time line |
 //! | [`trace`] | the finished call and its sinks: the log, the summary |
@@ -31,6 +32,7 @@ pub mod cli;
 pub mod control;
 pub mod etcd;
 pub mod fault;
+pub mod filter;
 pub mod grpc;
 pub mod http1;
 pub mod http2;

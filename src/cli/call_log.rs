@@ -122,7 +122,7 @@ mod tests {
     fn a_file_that_cannot_be_opened_is_said_in_words() {
         let options = Options::new(trace::Format::Json);
         let place = Place::File(PathBuf::from("/nonexistent/calls.log"));
-        let failure = start(options, place, Vec::new(), None).unwrap_err();
+        let failure = start(options, place, Vec::new(), Vec::new()).unwrap_err();
         assert_eq!(
             failure.to_string(),
             "the log file /nonexistent/calls.log cannot be opened: No such file or directory; \

@@ -7,6 +7,7 @@
 
 mod chance;
 mod compose;
+mod facts;
 mod fitting;
 mod glance;
 mod judge;

@@ -217,7 +217,14 @@ impl Assembly {
         self.scratch.clear();
         if record.encode(&mut self.scratch).is_ok() {
             let at = self.epoch + at;
-            sink.record(ChannelId::HEADERS, Times { whole: at, began: at }, &self.scratch);
+            sink.record(
+                ChannelId::HEADERS,
+                Times {
+                    whole: at,
+                    began: at,
+                },
+                &self.scratch,
+            );
         }
     }
 
@@ -321,14 +328,7 @@ impl Assembly {
     }
 
     /// Gives out what has come of a message in parts.
-    fn part(
-        &mut self,
-        connection: u64,
-        of: Lane,
-        open: &mut Open,
-        at: u64,
-        sink: &mut impl Sink,
-    ) {
+    fn part(&mut self, connection: u64, of: Lane, open: &mut Open, at: u64, sink: &mut impl Sink) {
         let Some(parts) = &mut open.parts else {
             return;
         };

@@ -160,12 +160,7 @@ impl Container {
     ///
     /// # Errors
     /// As of [`Container::add`].
-    pub fn add_line(
-        &mut self,
-        at: u64,
-        about: &About,
-        data: &[u8],
-    ) -> Result<(), Unwritable> {
+    pub fn add_line(&mut self, at: u64, about: &About, data: &[u8]) -> Result<(), Unwritable> {
         self.terms.add_line(about);
         let chunk = &mut self.chunk;
         chunk.lines += 1;

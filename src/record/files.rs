@@ -62,9 +62,8 @@ impl Family {
     /// # Errors
     /// If that names no file.
     pub fn of(path: &Path) -> io::Result<Family> {
-        let named = |what: Option<&std::ffi::OsStr>| {
-            what.and_then(|name| name.to_str()).map(str::to_owned)
-        };
+        let named =
+            |what: Option<&std::ffi::OsStr>| what.and_then(|name| name.to_str()).map(str::to_owned);
         let (Some(stem), Some(_)) = (named(path.file_stem()), path.file_name()) else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,

@@ -30,7 +30,9 @@ use crate::kube::value::Stored;
 use crate::relay::{
     ConnectionId, FlowStalls, Goaway, Peers, Resets, RoundTrips, SideReport, TlsSeen,
 };
-use crate::trace::{Anchor, Filter, Printer};
+use crate::trace::{
+    Anchor, CallFacts, ConnectionFacts, Filter, Happening, HttpFacts, NoteFacts, Printer,
+};
 
 /// Connections whose ends are kept. Beyond it they are forgotten all at once.
 const PEERS_MAX: usize = 65_536;
@@ -162,20 +164,48 @@ impl Recalled<'_> {
     }
 
     /// Whether the live log's filter lets it pass.
-    pub fn passes(&self, filter: &Filter) -> bool {
+    pub fn passes(&self, filter: &Filter, anchor: Anchor) -> bool {
+        let of = |peers: &Arc<Peers>, at: Instant, what: Happening<'_>| {
+            filter.passes_connection(&ConnectionFacts::new(peers, at, what, anchor))
+        };
         match self {
             Recalled::Call {
-                call, operation, ..
-            } => filter.passes_call(call, operation),
+                call,
+                operation,
+                slow,
+            } => filter.passes_call(&CallFacts {
+                call,
+                operation,
+                slow: *slow,
+                anchor,
+            }),
             Recalled::Watch {
-                note, operation, ..
-            } => filter.passes_note(note, operation),
-            Recalled::Http1 { exchange, .. } => filter.passes_http1(exchange),
-            Recalled::Opened { .. } => filter.passes_connection(false),
-            Recalled::Ping { .. } | Recalled::Stopped { .. } | Recalled::Fault { .. } => {
-                filter.passes_connection(true)
+                note,
+                operation,
+                lag,
+            } => filter.passes_note(&NoteFacts {
+                note,
+                operation,
+                lag: *lag,
+                anchor,
+            }),
+            Recalled::Http1 {
+                peers,
+                exchange,
+                slow,
+            } => filter.passes_http1(&HttpFacts {
+                peers,
+                exchange,
+                slow: *slow,
+                anchor,
+            }),
+            Recalled::Opened { peers, at } => of(peers, *at, Happening::Opened),
+            Recalled::Ping { peers, at } => of(peers, *at, Happening::Ping),
+            Recalled::Stopped { peers, at, offence } => of(peers, *at, Happening::Stopped(offence)),
+            Recalled::Fault { peers, at, hits } => of(peers, *at, Happening::Fault(hits)),
+            Recalled::Ended { ended, failed } => {
+                of(&ended.peers, ended.ended, Happening::Ended(ended, *failed))
             }
-            Recalled::Ended { failed, .. } => filter.passes_connection(*failed),
         }
     }
 

@@ -34,7 +34,7 @@ const RETRY: Duration = Duration::from_millis(500);
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a recording is made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecorderOptions {
     /// Its name.
     pub path: PathBuf,
@@ -97,7 +97,7 @@ impl Recorder {
         }
         let (way, outlet) = queue(options.queue_bytes, options.overflow);
         let anchor = Anchor::now();
-        let values = policy.values.to_string();
+        let values = policy.values.as_str().to_owned();
         let mut writer = Writer {
             outlet,
             assembly: Assembly::new(Arc::new(policy), nanos(&anchor, anchor.at)),
@@ -150,7 +150,9 @@ impl Recorder {
         self.ended
             .recv_timeout(patience)
             .unwrap_or_else(|_| Recorded {
-                trouble: Some("the disk took nothing; what had not been written is lost".to_owned()),
+                trouble: Some(
+                    "the disk took nothing; what had not been written is lost".to_owned(),
+                ),
                 ..Recorded::default()
             })
     }
@@ -424,7 +426,10 @@ impl Writer {
                 self.recorded.trouble.get_or_insert(why);
             }
         }
-        if let Err(error) = self.family.retain(&self.options.retention, SystemTime::now()) {
+        if let Err(error) = self
+            .family
+            .retain(&self.options.retention, SystemTime::now())
+        {
             tracing::warn!("files of the recording that are old cannot be removed: {error}");
         }
     }

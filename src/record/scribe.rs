@@ -128,9 +128,10 @@ impl ConnectionScribe {
                     self.skipped.remove(&stream);
                     continue;
                 }
-                Op::Head { of, .. } | Op::Begin { of, .. } | Op::Body { of, .. } | Op::End { of, .. } => {
-                    of.stream
-                }
+                Op::Head { of, .. }
+                | Op::Begin { of, .. }
+                | Op::Body { of, .. }
+                | Op::End { of, .. } => of.stream,
             };
             if self.skipped.insert(stream) {
                 calls += 1;

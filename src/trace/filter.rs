@@ -2,11 +2,14 @@
 //!
 //! Each term names a fact and the values of it that pass; a line passes if it
 //! passes every term that is set. A line that does not have the fact at all
-//! does not pass: with `--resource pods` there are no connection lines.
+//! does not pass: with `--resource pods` there are no connection lines. An
+//! expression, where there is one, has to hold as well.
 
 use std::time::Duration;
 
-use crate::etcd::{Call, CancelCause, WatchNote, Watched};
+use super::facts::{CallFacts, ConnectionFacts, HttpFacts, NoteFacts};
+use crate::etcd::{CancelCause, WatchNote, Watched};
+use crate::filter;
 use crate::http1::Exchange;
 use crate::kube::key::ResourceKey;
 use crate::kube::operation::Operation;
@@ -30,6 +33,8 @@ pub struct Filter {
     pub min_duration: Option<Duration>,
     /// Only what failed.
     pub errors_only: bool,
+    /// Only that for which this holds.
+    pub expression: Option<filter::Filter>,
 }
 
 impl Filter {
@@ -39,37 +44,47 @@ impl Filter {
     }
 
     /// Whether a call's line passes.
-    pub fn passes_call(&self, call: &Call, operation: &Operation<'_>) -> bool {
+    pub(crate) fn passes_call(&self, line: &CallFacts<'_>) -> bool {
+        let (call, operation) = (line.call, line.operation);
         (!self.errors_only || call.failed())
             && self.passes_duration(call.ended.saturating_duration_since(call.started))
             && self.passes_method(&call.name.service, &call.name.method)
             && self.passes_operation(operation, &call.name.method)
+            && self.passes_expression(line)
     }
 
     /// Whether the line of what happened to a watch passes.
-    pub fn passes_note(&self, note: &WatchNote, operation: &Operation<'_>) -> bool {
-        (!self.errors_only || is_failure(note))
+    pub(crate) fn passes_note(&self, line: &NoteFacts<'_>) -> bool {
+        (!self.errors_only || is_failure(line.note))
             && self.min_duration.is_none()
             && self.passes_method(WATCH_SERVICE, WATCH_METHOD)
-            && self.passes_operation(operation, WATCH_METHOD)
+            && self.passes_operation(line.operation, WATCH_METHOD)
+            && self.passes_expression(line)
     }
 
     /// Whether a plain HTTP request's line passes.
-    pub fn passes_http1(&self, exchange: &Exchange) -> bool {
-        (!self.errors_only || exchange.status.is_none_or(|status| status >= 400))
+    pub(crate) fn passes_http1(&self, line: &HttpFacts<'_>) -> bool {
+        let exchange = line.exchange;
+        (!self.errors_only || is_failed_exchange(exchange))
             && self.passes_duration(exchange.ended.saturating_duration_since(exchange.started))
             && self.passes_method("", &exchange.method)
             && self.passes_operation(&Operation::default(), "")
+            && self.passes_expression(line)
     }
 
     /// Whether a connection's line passes. They have no call's facts; what is left
-    /// is whether they failed.
-    pub fn passes_connection(&self, failed: bool) -> bool {
-        (!self.errors_only || failed)
+    /// is whether they failed, and the expression.
+    pub(crate) fn passes_connection(&self, line: &ConnectionFacts<'_>) -> bool {
+        (!self.errors_only || line.failed())
             && self.min_duration.is_none()
             && self.methods.is_empty()
             && self.verbs.is_empty()
             && self.passes_operation(&Operation::default(), "")
+            && self.passes_expression(line)
+    }
+
+    fn passes_expression(&self, line: &impl filter::Facts) -> bool {
+        (self.expression.as_ref()).is_none_or(|expression| expression.passes(line))
     }
 
     fn passes_duration(&self, duration: Duration) -> bool {
@@ -123,7 +138,11 @@ fn is_resource(object: &ResourceKey<'_>, wanted: &str) -> bool {
     }
 }
 
-fn is_failure(note: &WatchNote) -> bool {
+pub(super) fn is_failed_exchange(exchange: &Exchange) -> bool {
+    exchange.status.is_none_or(|status| status >= 400)
+}
+
+pub(super) fn is_failure(note: &WatchNote) -> bool {
     match &note.watched {
         Watched::Canceled { cause, .. } => match cause {
             CancelCause::Requested | CancelCause::StreamEnded => false,

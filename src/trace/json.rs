@@ -136,7 +136,7 @@ impl Lines for Json {
         if let Some(header) = call.header {
             line.number(name!("revision"), header.revision);
         }
-        line.committed(operation, call);
+        line.flag(name!("committed"), tells_committed(operation, call));
         line.answered(operation, call);
         line.end();
     }
@@ -435,20 +435,6 @@ impl Line<'_> {
         }
     }
 
-    /// Whether it wrote, where that does not follow from verb and status.
-    fn committed(&mut self, operation: &Operation<'_>, call: &Call) {
-        let follows = call.status.code == Code::OK
-            && matches!(
-                (operation.verb, call.method),
-                (Some(Verb::Create | Verb::Update | Verb::Delete), _)
-                    | (None, Method::Put | Method::DeleteRange)
-            );
-        self.flag(
-            name!("committed"),
-            !follows && call.executed_revision().is_some(),
-        );
-    }
-
     fn ending(&mut self, ending: Ending) {
         match ending {
             Ending::Trailers => {}
@@ -619,7 +605,18 @@ impl Line<'_> {
     }
 }
 
-fn count_only(request: &Request) -> bool {
+/// Whether it wrote, where that does not follow from verb and status.
+pub(super) fn tells_committed(operation: &Operation<'_>, call: &Call) -> bool {
+    let follows = call.status.code == Code::OK
+        && matches!(
+            (operation.verb, call.method),
+            (Some(Verb::Create | Verb::Update | Verb::Delete), _)
+                | (None, Method::Put | Method::DeleteRange)
+        );
+    !follows && call.executed_revision().is_some()
+}
+
+pub(super) fn count_only(request: &Request) -> bool {
     matches!(request, Request::Range(asked) if asked.count_only)
 }
 

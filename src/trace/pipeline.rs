@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashSet;
 
 use super::clock::Anchor;
+use super::facts::{CallFacts, ConnectionFacts, Happening, HttpFacts, NoteFacts};
 use super::filter::Filter;
 use super::json::Json;
 use super::lag::{Lag, Resolved};
@@ -18,7 +19,7 @@ use crate::etcd::{Call, ConnectionEnded, Event, WatchNote, Watched};
 use crate::kube::key::KeySpace;
 use crate::kube::operation::Operation;
 use crate::kube::token;
-use crate::relay::ConnectionId;
+use crate::relay::{ConnectionId, Peers};
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,7 @@ impl Options {
 pub struct Pipeline {
     lines: Option<Box<dyn Lines>>,
     filter: Option<Box<Filter>>,
+    anchor: Anchor,
     slow: Option<Duration>,
     key_space: KeySpace,
     summary: Option<Box<Summary>>,
@@ -103,6 +105,7 @@ impl Pipeline {
                 Format::Off => None,
             },
             filter: (!options.filter.is_empty()).then(|| Box::new(options.filter)),
+            anchor,
             slow: options.slow,
             key_space: options.key_space,
             summary: options.summary.then(Box::default),
@@ -138,6 +141,7 @@ impl Pipeline {
 
     /// Sets the clocks; once a batch is enough.
     pub fn anchor(&mut self, anchor: Anchor) {
+        self.anchor = anchor;
         for observer in &mut self.observers {
             observer.anchor(anchor);
         }
@@ -162,7 +166,13 @@ impl Pipeline {
                 for observer in &mut self.observers {
                     observer.http1(&peers, &exchange);
                 }
-                if self.passes(|filter| filter.passes_http1(&exchange)) {
+                let line = HttpFacts {
+                    peers: &peers,
+                    exchange: &exchange,
+                    slow,
+                    anchor: self.anchor,
+                };
+                if self.passes(|filter| filter.passes_http1(&line)) {
                     self.write(|lines, out| lines.http1(&peers, &exchange, slow, out));
                 }
             }
@@ -177,7 +187,7 @@ impl Pipeline {
                 for observer in &mut self.observers {
                     observer.opened(&peers, at);
                 }
-                if self.passes(|filter| filter.passes_connection(false)) {
+                if self.passes_connection(&peers, at, Happening::Opened) {
                     self.write(|lines, out| lines.opened(&peers, at, out));
                 }
             }
@@ -185,7 +195,7 @@ impl Pipeline {
                 for observer in &mut self.observers {
                     observer.stopped(&peers, at, &offence);
                 }
-                if self.passes(|filter| filter.passes_connection(true)) {
+                if self.passes_connection(&peers, at, Happening::Stopped(&offence)) {
                     self.write(|lines, out| lines.stopped(&peers, at, &offence, out));
                 }
             }
@@ -193,7 +203,7 @@ impl Pipeline {
                 for observer in &mut self.observers {
                     observer.fault(&peers, at, &hits);
                 }
-                if self.passes(|filter| filter.passes_connection(true)) {
+                if self.passes_connection(&peers, at, Happening::Fault(&hits)) {
                     self.write(|lines, out| lines.fault(&peers, at, &hits, out));
                 }
             }
@@ -201,7 +211,7 @@ impl Pipeline {
                 for observer in &mut self.observers {
                     observer.ping(&peers, at);
                 }
-                if self.passes(|filter| filter.passes_connection(true)) {
+                if self.passes_connection(&peers, at, Happening::Ping) {
                     self.write(|lines, out| lines.ping(&peers, at, out));
                 }
             }
@@ -257,11 +267,17 @@ impl Pipeline {
         for observer in &mut self.observers {
             observer.call(call, &operation);
         }
-        if self.passes(|filter| filter.passes_call(call, &operation)) {
-            let took = call.ended.saturating_duration_since(call.started);
-            let slow = self.slow.is_some_and(|slow| took >= slow)
-                // These take as long as their client wants them to.
-                && !call.is_stream();
+        let took = call.ended.saturating_duration_since(call.started);
+        let slow = self.slow.is_some_and(|slow| took >= slow)
+            // These take as long as their client wants them to.
+            && !call.is_stream();
+        let line = CallFacts {
+            call,
+            operation: &operation,
+            slow,
+            anchor: self.anchor,
+        };
+        if self.passes(|filter| filter.passes_call(&line)) {
             self.write(|lines, out| lines.call(call, &operation, slow, out));
         }
         self.lag.handle_call(call, &mut self.resolved);
@@ -297,7 +313,13 @@ impl Pipeline {
         for observer in &mut self.observers {
             observer.watch(note, &operation, lag);
         }
-        if self.passes(|filter| filter.passes_note(note, &operation)) {
+        let line = NoteFacts {
+            note,
+            operation: &operation,
+            lag,
+            anchor: self.anchor,
+        };
+        if self.passes(|filter| filter.passes_note(&line)) {
             self.write(|lines, out| lines.watch(note, &operation, lag, out));
         }
     }
@@ -312,9 +334,16 @@ impl Pipeline {
         for observer in &mut self.observers {
             observer.ended(ended, failed);
         }
-        if self.passes(|filter| filter.passes_connection(failed)) {
+        let happening = Happening::Ended(ended, failed);
+        if self.passes_connection(&ended.peers, ended.ended, happening) {
             self.write(|lines, out| lines.ended(ended, failed, out));
         }
+    }
+
+    fn passes_connection(&self, peers: &Peers, at: Instant, happening: Happening<'_>) -> bool {
+        self.passes(|filter| {
+            filter.passes_connection(&ConnectionFacts::new(peers, at, happening, self.anchor))
+        })
     }
 
     #[inline]

@@ -8,6 +8,7 @@ mod export;
 mod live;
 mod log;
 mod pcap;
+mod recall;
 mod redaction;
 mod referee;
 mod session;

@@ -81,7 +81,7 @@ pub(in crate::cli) fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
         },
         place,
         Vec::new(),
-        None,
+        Vec::new(),
     )?;
     let outcome = runtime.block_on(perform(args, &stage, &log));
     // Whatever still runs belongs to connections whose peers are gone.

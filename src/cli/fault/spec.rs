@@ -60,6 +60,10 @@ pub(super) struct SpecFlags {
     #[arg(long, value_name = "ADDR", help_heading = CALLS)]
     listener: Vec<String>,
 
+    /// Those for which this holds, such as 'resource == "pods" && limit > 100'; see docs/filter.md
+    #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true, help_heading = CALLS)]
+    when: Option<String>,
+
     /// Anything that a plan can say, as YAML: '{request_size: {min: 1KiB}}'
     #[arg(long = "match", value_name = "YAML", help_heading = CALLS)]
     matches: Option<String>,
@@ -170,6 +174,13 @@ impl SpecFlags {
                     "{flag}: --match says {key} already; leave one of them out"
                 )));
             }
+        }
+        if let Some(when) = &self.when
+            && matches.insert("when".to_owned(), json!(when)).is_some()
+        {
+            return Err(Failure::asked(
+                "--when: --match says when already; leave one of them out",
+            ));
         }
         Ok(matches)
     }

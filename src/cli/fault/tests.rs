@@ -129,6 +129,8 @@ fn terms_and_times_are_put_together() {
         "10.0.0.0/8",
         "--listener",
         ":12379",
+        "--when",
+        "limit > 100",
         "--match",
         "{request_size: {min: 1KiB}}",
         "--probability",
@@ -154,6 +156,7 @@ fn terms_and_times_are_put_together() {
             "verb": ["update", "get"], "resource": "pods", "namespace": "kube-*", "name": "web*",
             "key_prefix": "/registry/pods/", "user_agent": "grpc-go*", "client": "10.0.0.0/8",
             "listener": ":12379", "request_size": { "min": "1KiB" },
+            "when": "limit > 100",
         },
         "probability": 0.5, "first": 9, "every": 2, "at_most": 3,
         "start": "1s", "duration": "2s", "repeat": "5s",
@@ -186,6 +189,10 @@ fn what_makes_no_fault_is_refused() {
         (
             &["one", "--hang", "--verb", "get", "--match", "verb: list"],
             "--verb: --match says verb already",
+        ),
+        (
+            &["one", "--hang", "--when", "x", "--match", "when: y"],
+            "--when: --match says when already",
         ),
         (
             &["one", "--action", "delay: {"],

@@ -13,6 +13,8 @@ const FILTERS: &str =
 
 const FAULTS: &str = "Faults";
 
+const RECORDING: &str = "Recording";
+
 const EXAMPLES: &str = "\
 Examples:
   Watch etcdctl work on a local etcd:
@@ -32,9 +34,16 @@ Examples:
     etcdtap proxy ... --resource pods --verb create --verb update \\
       --min-duration 100ms --log json | jq .
 
+  Only lists of big answers, and whatever fails:
+    etcdtap proxy ... --filter 'verb == \"list\" && response_bytes > 1MiB || failed'
+
   Break things on purpose, as a plan says, and change that while calls pass:
     etcdtap proxy ... --faults plan.yaml --admin
     etcdtap fault list
+
+  Record an hour a file, and keep a day of them; values of Secrets stand in none:
+    etcdtap proxy ... --record /var/lib/etcdtap/calls.mcap \\
+      --record-rotate-every 1h --record-keep-for 24h
 
   Let an incident happen as soon as it listens:
     etcdtap proxy ... --scenario slow-disk --set for=5m
@@ -86,6 +95,15 @@ pub struct ProxyFlags {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", help_heading = "Log")]
     summary: Option<OsString>,
+
+    /// Log only that for which this holds, such as 'resource == "pods" && duration > 100ms'; see docs/filter.md
+    #[arg(
+        long,
+        value_name = "EXPRESSION",
+        allow_hyphen_values = true,
+        help_heading = FILTERS
+    )]
+    filter: Option<OsString>,
 
     /// Log only this gRPC method, such as Range or KV/Range
     #[arg(
@@ -239,6 +257,94 @@ pub struct ProxyFlags {
     /// Authority that signs the certificates of who may ask (PEM)
     #[arg(long, value_name = "FILE", help_heading = FAULTS)]
     admin_client_ca: Option<OsString>,
+
+    /// Record everything that passes to this MCAP file
+    #[arg(long, value_name = "FILE", help_heading = RECORDING)]
+    record: Option<OsString>,
+
+    /// What stands in it of values: redacted (all but Secrets), all or none [default: redacted]
+    #[arg(long, value_name = "CHOICE", help_heading = RECORDING)]
+    record_values: Option<OsString>,
+
+    /// Hide these values, too: resource=NAME, namespace=NAME, name=NAME or key=PREFIX*, joined by commas
+    #[arg(long, value_name = "RULE", help_heading = RECORDING)]
+    redact: Vec<OsString>,
+
+    /// When the disk cannot keep up: drop (leave out calls, and count them) or block (let traffic wait) [default: drop]
+    #[arg(long, value_name = "CHOICE", help_heading = RECORDING)]
+    record_overflow: Option<OsString>,
+
+    /// Bytes that may wait for the disk [default: 64MiB]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        help_heading = RECORDING
+    )]
+    record_queue: Option<OsString>,
+
+    /// How much of the newest may be lost if the process dies [default: 1s]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        allow_hyphen_values = true,
+        help_heading = RECORDING
+    )]
+    record_flush: Option<OsString>,
+
+    /// zstd's level, 1 to 19, or none [default: 1]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        allow_hyphen_values = true,
+        help_heading = RECORDING
+    )]
+    record_compression: Option<OsString>,
+
+    /// Begin another file when one is this large
+    #[arg(
+        long,
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        help_heading = RECORDING
+    )]
+    record_rotate_size: Option<OsString>,
+
+    /// Begin another file when one is this old
+    #[arg(
+        long,
+        value_name = "DURATION",
+        allow_hyphen_values = true,
+        help_heading = RECORDING
+    )]
+    record_rotate_every: Option<OsString>,
+
+    /// Keep at most this many finished files
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = RECORDING
+    )]
+    record_keep_files: Option<OsString>,
+
+    /// Keep at most this much in finished files
+    #[arg(
+        long,
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        help_heading = RECORDING
+    )]
+    record_keep_size: Option<OsString>,
+
+    /// Keep finished files for this long
+    #[arg(
+        long,
+        value_name = "DURATION",
+        allow_hyphen_values = true,
+        help_heading = RECORDING
+    )]
+    record_keep_for: Option<OsString>,
 
     /// How long calls may go on after SIGTERM or Ctrl-C [default: 5s]
     #[arg(

@@ -5,6 +5,7 @@ mod armed;
 mod faults;
 mod flags;
 mod measured;
+mod recording;
 mod resolve;
 mod resolved;
 mod serve;

@@ -5,11 +5,13 @@ use std::num::NonZeroUsize;
 
 use super::address::{parse_listen, reaches};
 use super::faults::faults;
+use super::recording::record;
 use super::resolved::{FilterArgs, Log, ProxyArgs, Route};
 use crate::cli::Failure;
 use crate::cli::call_log::Format;
 use crate::cli::settings::{Given, Layers};
 use crate::etcd::DEFAULT_CAPTURE_BYTES;
+use crate::filter::Filter;
 use crate::net::{
     BindError, ClientAuth, KeyPair, ListenerTls, Pki, ProxyConfig, Upstream, UpstreamTls,
 };
@@ -47,6 +49,7 @@ pub fn resolve(given: &Layers) -> Result<ProxyArgs, Failure> {
         threads: given.parse("threads", parse_threads)?,
         summary: given.switch("summary")?,
         faults: faults(given)?,
+        record: record(given)?,
     })
 }
 
@@ -161,6 +164,9 @@ fn filter(given: &Layers) -> Result<FilterArgs, Failure> {
         key_prefixes: texts("key-prefix")?,
         min_duration: given.parse("min-duration", parse_duration)?,
         errors_only: given.switch("errors-only")?,
+        expression: given.parse("filter", |text| {
+            text.parse::<Filter>().map_err(|mistake| mistake.drawn())
+        })?,
     })
 }
 

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use crate::cli::call_log::Format;
 use crate::control;
+use crate::filter::Filter;
 use crate::net::{ListenerTls, Upstream, UpstreamTls};
+use crate::record::recorder::RecorderOptions;
+use crate::record::redact::{Rule, Values};
 
 /// What `etcdtap proxy` was asked for, read and found consistent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +39,19 @@ pub struct ProxyArgs {
     pub summary: bool,
     /// Faults, and who may change them.
     pub faults: Faults,
+    /// What is recorded; `None` for nothing.
+    pub record: Option<Record>,
+}
+
+/// A recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Which values stand in it.
+    pub values: Values,
+    /// What is hidden besides.
+    pub rules: Vec<Rule>,
+    /// How it is made.
+    pub options: RecorderOptions,
 }
 
 /// Faults, and who may change them.
@@ -99,4 +115,6 @@ pub struct FilterArgs {
     pub min_duration: Option<Duration>,
     /// Only what failed.
     pub errors_only: bool,
+    /// What has to hold besides.
+    pub expression: Option<Filter>,
 }

@@ -13,21 +13,25 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
 use super::armed::Armed;
-use super::{Format, ProxyArgs, faults, measured};
+use super::{Format, ProxyArgs, faults, measured, recording};
 use crate::cli::call_log::{self, Place};
 use crate::cli::{Failure, io_reason};
 use crate::control::Server;
 use crate::etcd::SessionOptions;
 use crate::etcd::dictionary::Dictionary;
+use crate::etcd::scribe::Scribes;
 use crate::etcd::verdict::Judges;
 use crate::fault::Armory;
 use crate::fault::plan::Span;
 use crate::kube::key::KeySpace;
 use crate::net::{Alarm, Proxy, ProxyConfig, Route, Served, Shutdown, signals};
+use crate::record::observer::LineObserver;
+use crate::record::recorder::Recorder;
+use crate::record::scribe::Recording;
 use crate::relay::{DEFAULT_HELD_IN_ALL, HoldBudget};
 use crate::scenario::Incident;
 use crate::score::{self, Measurement, Order};
-use crate::trace::{Filter, Finished, Handle, Options};
+use crate::trace::{Anchor, Filter, Finished, Handle, Observer, Options};
 
 /// How long tasks that outlived the proxy may take to notice.
 const LEAVE_WITHIN: Duration = Duration::from_millis(100);
@@ -54,7 +58,11 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
     let armory = armory(&args)?;
     let incident = args.faults.scenario.as_ref();
     let incident = incident.map(faults::incident).transpose()?;
-    let config = config(&args, &armory)?;
+    let recorder = args.record.as_ref();
+    let recorder =
+        recorder.map(|record| recording::start(record, KeySpace::new(&args.etcd_prefix)));
+    let recorder = recorder.transpose()?;
+    let config = config(&args, &armory, recorder.as_ref())?;
     let measurement = Measurement::default();
     let scheme = match config.listener_tls {
         Some(_) => "https",
@@ -77,7 +85,15 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
         &measurement,
         args.faults.admin.is_some() || incident.is_some(),
     );
-    let log = call_log::start(options, place, proxy.listening(), probe)?;
+    let lines = recorder.as_ref().map(|recorder| -> Box<dyn Observer> {
+        Box::new(LineObserver::new(
+            recorder.queue(),
+            args.log.slow,
+            Anchor::now(),
+        ))
+    });
+    let observers = probe.into_iter().chain(lines).collect();
+    let log = call_log::start(options, place, proxy.listening(), observers)?;
     measurement.attach(log.sender());
     if let Some(incident) = &incident {
         begin(incident, &armory, &measurement)?;
@@ -88,6 +104,9 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
     let served = runtime.block_on(relay(proxy, admin, incident, shutdown, hang_up, &log));
     runtime.shutdown_timeout(LEAVE_WITHIN);
     let (finished, card) = measured::finish(&measurement, log);
+    if let Some(recorder) = recorder {
+        recording::say_what_was_recorded(&recorder.finish());
+    }
     say_what_was(&served, &finished);
     say_what_struck(&armory);
     if let Some(summary) = &finished.summary {
@@ -212,6 +231,7 @@ fn filter(args: &ProxyArgs) -> Filter {
             .collect(),
         min_duration: given.min_duration,
         errors_only: given.errors_only,
+        expression: given.expression.clone(),
     }
 }
 
@@ -297,7 +317,11 @@ fn admin(
     Ok(Some(server))
 }
 
-fn config(args: &ProxyArgs, armory: &Arc<Armory>) -> Result<ProxyConfig, Failure> {
+fn config(
+    args: &ProxyArgs,
+    armory: &Arc<Armory>,
+    recorder: Option<&Recorder>,
+) -> Result<ProxyConfig, Failure> {
     let rules_changed = Alarm::default();
     let bell = rules_changed.clone();
     armory.on_change(Box::new(move || bell.ring()));
@@ -332,7 +356,9 @@ fn config(args: &ProxyArgs, armory: &Arc<Armory>) -> Result<ProxyConfig, Failure
                 Some(path) => dictionary(path)?,
             },
             hold: HoldBudget::new(given.hold_bytes, given.hold_bytes.max(DEFAULT_HELD_IN_ALL)),
-            scribes: None,
+            scribes: recorder.map(|recorder| -> Arc<dyn Scribes> {
+                Arc::new(Recording::new(recorder.queue(), recorder.epoch()))
+            }),
         }),
         judges,
         rules_changed,

@@ -459,6 +459,31 @@ fn a_flag_wins_over_a_variable_and_that_over_the_file() {
 }
 
 #[test]
+fn a_filter_comes_from_all_three_places_and_a_wrong_one_is_drawn() {
+    let (_dir, path) = config("filter: {expression: 'slow || failed'}\n");
+    let given = |flags: &[&str], variables: &[(&str, &str)]| {
+        let layers = layers(&[&ROUTE[..], flags].concat(), variables, Some(&path));
+        resolve(&layers).map(|args| args.filter.expression.map(|filter| filter.to_string()))
+    };
+    let text = |text: &str| Ok(Some(text.to_owned()));
+    assert_eq!(given(&[], &[]), text("slow || failed"));
+    // One value, whatever commas it has.
+    let variable = ("ETCDTAP_FILTER", r#"verb in ["get", "list"]"#);
+    assert_eq!(given(&[], &[variable]), text(variable.1));
+    assert_eq!(
+        given(&["--filter", "!failed"], &[variable]),
+        text("!failed")
+    );
+    assert_eq!(
+        given(&["--filter", "slow && durration > 1s"], &[]),
+        Err(Failure::asked(
+            "--filter: column 9: there is no name \"durration\"; did you mean duration?\n  \
+             slow && durration > 1s\n          ^^^^^^^^^"
+        ))
+    );
+}
+
+#[test]
 fn a_switch_can_be_turned_off_again() {
     let (_dir, path) = config("summary: true\n");
     let on = resolve(&layers(&ROUTE, &[], Some(&path))).unwrap();

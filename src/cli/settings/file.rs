@@ -35,6 +35,7 @@ struct File {
     scenario: Option<Scenario>,
     no_faults: Text,
     admin: Option<Admin>,
+    record: Option<Record>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,6 +63,7 @@ struct Filter {
     key_prefix: Texts,
     min_duration: Text,
     errors_only: Text,
+    expression: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -87,6 +89,23 @@ struct UpstreamTls {
 struct Faults {
     plan: Text,
     hold_bytes: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Record {
+    file: Text,
+    values: Text,
+    redact: Texts,
+    overflow: Text,
+    queue: Text,
+    flush: Text,
+    compression: Text,
+    rotate_size: Text,
+    rotate_every: Text,
+    keep_files: Text,
+    keep_size: Text,
+    keep_for: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -160,6 +179,7 @@ impl Build {
         self.texts("key-prefix", "filter.key_prefix", filter.key_prefix);
         self.text("min-duration", "filter.min_duration", filter.min_duration);
         self.text("errors-only", "filter.errors_only", filter.errors_only);
+        self.text("filter", "filter.expression", filter.expression);
         self.text("drain", "drain", file.drain);
         self.text("capture-bytes", "capture_bytes", file.capture_bytes);
         self.text("etcd-prefix", "etcd_prefix", file.etcd_prefix);
@@ -197,6 +217,34 @@ impl Build {
         self.path("admin-tls-cert", "admin.tls_cert", admin.tls_cert);
         self.path("admin-tls-key", "admin.tls_key", admin.tls_key);
         self.path("admin-client-ca", "admin.client_ca", admin.client_ca);
+        self.record(file.record.unwrap_or_default());
+    }
+
+    fn record(&mut self, record: Record) {
+        self.path("record", "record.file", record.file);
+        self.text("record-values", "record.values", record.values);
+        self.texts("redact", "record.redact", record.redact);
+        self.text("record-overflow", "record.overflow", record.overflow);
+        self.text("record-queue", "record.queue", record.queue);
+        self.text("record-flush", "record.flush", record.flush);
+        self.text(
+            "record-compression",
+            "record.compression",
+            record.compression,
+        );
+        self.text(
+            "record-rotate-size",
+            "record.rotate_size",
+            record.rotate_size,
+        );
+        self.text(
+            "record-rotate-every",
+            "record.rotate_every",
+            record.rotate_every,
+        );
+        self.text("record-keep-files", "record.keep_files", record.keep_files);
+        self.text("record-keep-size", "record.keep_size", record.keep_size);
+        self.text("record-keep-for", "record.keep_for", record.keep_for);
     }
 
     fn text(&mut self, flag: &str, key: &'static str, text: Text) {

@@ -8,7 +8,8 @@
 
 use super::fitting::fits_method;
 use crate::etcd::{Method, MethodName, Op, Request};
-use crate::fault::plan::{FaultSpec, Match, known_methods};
+use crate::fault::plan::{FaultSpec, Match, VerbTerm, known_methods};
+use crate::filter::{Literal, Name, Terms};
 use crate::kube::resources::stored_below;
 
 /// What of a fault's terms can be told without reading.
@@ -26,14 +27,17 @@ type AnySegment = Vec<Box<[u8]>>;
 impl Glance {
     pub fn of(fault: &FaultSpec) -> Glance {
         let mut methods = 0;
+        // What a filter needs for certain is needed of the call, too.
+        let terms = fault.matches.when.as_ref().map(|when| when.0.requires());
+        let terms = terms.unwrap_or_default();
         for (method, name) in known_methods() {
-            if fits_method(fault, method, &name) {
+            if fits_method(fault, method, &name) && may_be(&terms, method, &name) {
                 methods |= bit(method);
             }
         }
         Glance {
             methods,
-            segments: segments(&fault.matches),
+            segments: segments(&fault.matches, &terms),
         }
     }
 
@@ -72,19 +76,50 @@ fn stands_in(wanted: &[u8], key: &[u8]) -> bool {
         .any(|segment| segment == wanted)
 }
 
-fn segments(terms: &Match) -> Vec<AnySegment> {
+/// Whether a call of this method can have the facts that a filter needs.
+fn may_be(terms: &Terms, method: Method, name: &MethodName) -> bool {
+    let is_one_of = |fact, is: &dyn Fn(&str) -> bool| {
+        terms.values(fact).is_none_or(|values| {
+            values.iter().any(|value| match value {
+                Literal::Text(text) => str::from_utf8(text).is_ok_and(is),
+                Literal::Number(_) => false,
+            })
+        })
+    };
+    is_one_of(Name::Method, &|wanted| wanted == name.method)
+        && is_one_of(Name::Verb, &|wanted| match wanted.parse() {
+            Ok(verb) => VerbTerm(verb).methods().contains(&method),
+            Err(_) => wanted == name.method,
+        })
+}
+
+/// The names that a filter needs, of which one must stand in the key.
+fn needed(terms: &Terms, fact: Name) -> impl Iterator<Item = &str> {
+    let values = terms.values(fact).unwrap_or_default();
+    values.iter().filter_map(|value| match value {
+        Literal::Text(text) => str::from_utf8(text).ok(),
+        Literal::Number(_) => None,
+    })
+}
+
+fn segments(terms: &Match, when: &Terms) -> Vec<AnySegment> {
     let literal = |text: &str| (!text.contains(['*', '/'])).then(|| text.as_bytes().into());
     let mut all = Vec::new();
     for globs in [&terms.namespace, &terms.name] {
         let any: Option<AnySegment> = globs.iter().map(|glob| literal(glob.text())).collect();
         all.extend(any);
     }
-    let stored = terms.resource.iter().flat_map(|term| {
-        let name = term.parts().0;
+    for fact in [Name::Namespace, Name::ObjectName] {
+        let any: Option<AnySegment> = needed(when, fact).map(literal).collect();
+        all.extend(any);
+    }
+    fn stored(name: &str) -> impl Iterator<Item = Box<[u8]>> {
         let builtin = stored_below(name).map(|segment| segment.as_bytes().into());
         builtin.chain([name.as_bytes().into()])
-    });
-    all.push(stored.collect());
+    }
+    let resources = terms.resource.iter().map(|term| term.parts().0);
+    all.push(resources.flat_map(stored).collect());
+    all.push(needed(when, Name::Resource).flat_map(stored).collect());
     all.retain(|any| !any.is_empty());
     all
 }

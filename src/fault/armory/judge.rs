@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::Armory;
 use super::chance::Identity;
 use super::compose::Composition;
+use super::facts::{CallKnown, fits_when};
 use super::fitting::{fits_connection, fits_request, fits_watch_stream};
 use super::rule::Rule;
 use super::schedule::{Phase, sooner};
@@ -148,6 +149,10 @@ impl Judge for ConnectionJudge {
             .iter()
             .filter(may_fit)
             .filter(|rule| fits_request(&rule.spec.matches, call, &operation))
+            .filter(|rule| {
+                let operation = &operation;
+                fits_when(&rule.spec.matches, &CallKnown { call, operation })
+            })
             .filter_map(|rule| Some((rule, rule.active_until(now)?)))
             .collect();
         if candidates.is_empty() {

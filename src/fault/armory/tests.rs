@@ -15,6 +15,7 @@ mod composing;
 mod connections;
 mod counting;
 mod matching;
+mod when;
 
 /// A call as a test asks it.
 struct Question {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::Armory;
 use super::chance::{Draws, Identity, Purpose};
 use super::compose::{Drawn, each};
+use super::facts::{ConnectionKnown, fits_when};
 use super::fitting::fits_connection;
 use super::rule::Rule;
 use super::schedule::sooner;
@@ -85,6 +86,7 @@ impl ConnectionWarden {
                 action.precedes_the_handshake() == before_the_handshake
                     && (self.encrypted || !matches!(action, ConnectionAction::Tls(_)))
             }) && fits_connection(&rule.spec.matches, &self.peers)
+                && fits_when(&rule.spec.matches, &ConnectionKnown(&self.peers))
         };
         rules.iter().filter(fits).cloned().collect()
     }

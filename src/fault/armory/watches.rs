@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::chance::{Draws, Identity, Purpose};
+use super::facts::{WatchKnown, fits_when};
 use super::fitting::fits_watch;
 use super::judge::ConnectionJudge;
 use super::rule::Rule;
@@ -46,6 +47,14 @@ impl ConnectionJudge {
                 event.map(|(kind, _)| kind),
                 &operation,
             ) {
+                continue;
+            }
+            let known = WatchKnown {
+                watch,
+                event: event.map(|(kind, _)| kind),
+                operation: &operation,
+            };
+            if !fits_when(&rule.spec.matches, &known) {
                 continue;
             }
             let stamp = Stamp {

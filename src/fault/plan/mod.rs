@@ -21,6 +21,7 @@ mod scalar;
 mod schema;
 mod terms;
 mod watch;
+mod when;
 
 use std::num::NonZeroU64;
 
@@ -48,6 +49,8 @@ pub use watch::{
     CancelTold, CancelWatch, CreatedTerm, DropStream, DuplicateEvents, EventTerm, FalsifyProgress,
     Fragment, RefuseWatch, ReorderEvents, RevisionRange, Stall, WatchAction,
 };
+
+pub use when::When;
 
 pub(in crate::fault) use methods::{known_methods, lives_on, may_have_later_requests};
 pub(in crate::fault) use terms::lies_within;

@@ -11,6 +11,7 @@ use super::read_connection::look_at_terms;
 use super::read_match::read_match;
 use super::scalar::{FaultName, Probability, Span};
 use super::terms::Match;
+use super::when::vocabulary;
 use super::{Action, FaultSpec, Plan};
 
 const FAULT: &[&str] = &[
@@ -110,7 +111,10 @@ pub(super) fn read_fault(field: &Field<'_>, findings: &mut Findings) -> Option<F
         .and_then(|field| read_name(&field, findings));
     let before = findings.count();
     let read = match fields.get("match") {
-        Some(field) => read_match(&field, findings),
+        Some(field) => {
+            let known = vocabulary(fields.get("action").as_ref());
+            read_match(&field, &known, findings)
+        }
         None => None,
     };
     // What is wrong among the terms can be told when each is in order.
@@ -125,7 +129,7 @@ pub(super) fn read_fault(field: &Field<'_>, findings: &mut Findings) -> Option<F
     let action = action.and_then(|field| {
         let action = read_action(&field, findings)?;
         if let (Action::Connection(action), Some(terms)) = (&action, &terms) {
-            look_at_terms(action, terms, findings);
+            look_at_terms(action, &matches, terms, findings);
         } else if holds {
             look_at_action(&matches, &action, &field, findings);
         }

@@ -11,13 +11,18 @@ use super::node::Value;
 use super::read_action::reset_code;
 use super::read_delay::{DISTRIBUTIONS, read_drawn, read_wait};
 use super::scalar::Span;
+use super::terms::Match;
+use crate::filter::Name;
 use crate::http2::ErrorCode;
 
 /// The terms that a connection can be told by.
-const TERMS: [&str; 4] = ["listener", "client", "tls_identity", "sni"];
+const TERMS: [&str; 5] = ["listener", "client", "tls_identity", "sni", "when"];
 
 /// Those of them that only a finished handshake shows.
 const OF_THE_HANDSHAKE: [&str; 2] = ["tls_identity", "sni"];
+
+/// The same, as filters call it.
+const SHOWN_BY_THE_HANDSHAKE: [Name; 4] = [Name::TlsVersion, Name::Sni, Name::Alpn, Name::Identity];
 
 /// The actions that need no settings, as they are then.
 fn without_settings(name: &str) -> Option<ConnectionAction> {
@@ -91,6 +96,7 @@ pub(super) fn read_connection(
 /// Notes the terms of a match that a connection cannot be told by.
 pub(super) fn look_at_terms(
     action: &ConnectionAction,
+    matches: &Match,
     terms: &Fields<'_>,
     findings: &mut Findings,
 ) {
@@ -109,6 +115,22 @@ pub(super) fn look_at_terms(
             );
             field.refuse(findings, what, "match by listener or client");
         }
+    }
+    let asked = |name: &&Name| {
+        matches
+            .when
+            .as_ref()
+            .is_some_and(|when| when.0.asks(**name))
+    };
+    if action.precedes_the_handshake()
+        && let Some(name) = SHOWN_BY_THE_HANDSHAKE.iter().find(asked)
+        && let Some(field) = terms.get("when")
+    {
+        let what = format!(
+            "{} strikes before the TLS handshake, when \"{name}\" is not known yet",
+            action.name()
+        );
+        field.refuse(findings, what, "ask about client, listener or upstream");
     }
 }
 

@@ -8,6 +8,8 @@ use super::terms::{
     GroupTerm, KeyRange, Match, MethodTerm, ResourceTerm, ServiceTerm, SizeRange, VerbTerm,
 };
 use super::watch::{CreatedTerm, EventTerm, RevisionRange};
+use super::when::read_when;
+use crate::filter::Vocabulary;
 use crate::kube::operation::Verb;
 
 const TERMS: &[&str] = &[
@@ -32,11 +34,13 @@ const TERMS: &[&str] = &[
     "start_revision",
     "created",
     "event",
+    "when",
 ];
 
-/// Reads the terms; also gives their fields, for what is wrong among them.
+/// Reads the terms, of which `when` may speak of what is known by then; also gives their fields, for what is wrong among them.
 pub(super) fn read_match<'n>(
     field: &Field<'n>,
+    known_by_then: &Vocabulary,
     findings: &mut Findings,
 ) -> Option<(Match, Fields<'n>)> {
     let fields = field.map(findings, TERMS)?;
@@ -96,6 +100,7 @@ pub(super) fn read_match<'n>(
             let kind = field.word(findings, "kind of event", &EventTerm::NAMES);
             kind.map(EventTerm)
         }),
+        when: (fields.get("when")).and_then(|field| read_when(&field, known_by_then, findings)),
     };
     Some((matches, fields))
 }

@@ -12,6 +12,7 @@ use super::watch::{
     CancelTold, CancelWatch, DropStream, DuplicateEvents, FalsifyProgress, Fragment, RefuseWatch,
     ReorderEvents, Stall, WatchAction,
 };
+use super::when::look_at_when;
 use crate::kube::operation::Verb;
 
 /// How often an event may be duplicated.
@@ -237,6 +238,9 @@ pub(super) fn look_at_watch(
             "use drop_stream, cancel, stall or falsify_progress with at_once: true, \
              or leave \"created\" out",
         );
+    }
+    if let Some(when) = &matches.when {
+        look_at_when(when, action, field, findings);
     }
     let refuses = matches!(action, WatchAction::Refuse(_));
     if refuses && !matches.watch_id.is_absent() {

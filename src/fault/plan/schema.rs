@@ -17,6 +17,7 @@ use super::delay::{Exponential, Normal, Pareto, Uniform, Wait};
 use super::scalar::{AnyOf, Size, Span};
 use super::terms::VerbTerm;
 use super::watch::{EventTerm, WatchAction};
+use super::when::When;
 use super::{Plan, SCHEMA};
 use crate::fault::etcd_error::EtcdError;
 use crate::grpc::Code;
@@ -98,6 +99,12 @@ written!(Amount, "Amount", |_: &mut SchemaGenerator| json_schema!({
         { "type": "integer", "minimum": 0 },
         { "type": "string", "pattern": "^([1-9][0-9]?%|0[1-9]%|[0-9]+(B|KiB|MiB|GiB|kB|MB)?)$" },
     ],
+}));
+
+written!(When, "When", |_: &mut SchemaGenerator| json_schema!({
+    "description": "A filter over what is known by then: resource == \"pods\" && request_bytes > 1MiB.",
+    "type": "string",
+    "minLength": 1,
 }));
 
 written!(VerbTerm, "Verb", |_: &mut SchemaGenerator| json_schema!({

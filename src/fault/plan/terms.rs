@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::address::{ClientTerm, ListenerTerm};
 use super::scalar::{AnyOf, Glob, KeyText, Size, as_text};
 use super::watch::{CreatedTerm, EventTerm, RevisionRange};
+use super::when::When;
 use crate::etcd::Method;
 use crate::kube::operation::Verb;
 
@@ -91,6 +92,10 @@ pub struct Match {
     /// Of an event of a watch: how the key changed, `put` or `delete`.
     #[serde(skip_serializing_if = "AnyOf::is_absent")]
     pub event: AnyOf<EventTerm>,
+    /// A filter, as `docs/filter.md` describes it, over what is known by then:
+    /// `resource == "pods" && request_bytes > 1MiB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
 }
 
 impl Match {

@@ -197,8 +197,8 @@ impl Recording {
         self.figures.chunks += 1;
         if let Some(index) = &chunk.index {
             self.wholeness.before(index.from_ns);
-            self.latest = self.latest.max(Some(index.to_ns));
             if !query.may_want(index) {
+                self.latest = self.latest.max(Some(index.to_ns));
                 return Ok(());
             }
         }
@@ -215,6 +215,8 @@ impl Recording {
         self.figures.unpacked += 1;
         match unpack::unpack(&body) {
             Ok(bytes) => {
+                let latest = chunk.index.as_ref().map(|index| index.to_ns);
+                self.latest = self.latest.max(latest);
                 self.chunk = Some(OpenChunk {
                     records: Records::of(bytes),
                     place,

@@ -10,8 +10,9 @@ use super::query::Query;
 use super::recording::{About, Figures, Recording};
 use super::refusal::Refusal;
 use super::wholeness::Wholeness;
+use crate::record::files::PARTIAL;
 
-/// The ending of a recording's name.
+/// The usual ending of a recording's name.
 const ENDING: &str = "mcap";
 
 /// Files that are read as one recording.
@@ -36,10 +37,12 @@ pub struct Reading {
 }
 
 impl Recordings {
-    /// Finds what is named: files, folders of files, and the parts of a recording
-    /// that was rotated (`calls.0001.mcap`, …) by its name (`calls.mcap`). Files
-    /// stand in the order in which they are named, those of one name or folder in
-    /// the order of their times.
+    /// Finds what is named: files, folders of recordings, and by its name
+    /// (`calls.mcap`) all files that a recording has ([`files`]): `calls.0001.mcap`
+    /// and so on, and the one that is being written. Files stand in the order in
+    /// which they are named, those of a folder in the order of their times.
+    ///
+    /// [`files`]: crate::record::files
     ///
     /// # Errors
     /// If one of them is no recording, or cannot be read.
@@ -139,8 +142,10 @@ impl Reading {
                 if item.is_some() {
                     return Ok(item);
                 }
-                if self.rest.is_empty() {
-                    self.find_more();
+                // Before another was begun this one may have been written to: it is
+                // asked once more.
+                if self.rest.is_empty() && self.find_more() {
+                    continue;
                 }
             }
             let Some(next) = self.rest.pop_front() else {
@@ -157,22 +162,26 @@ impl Reading {
     }
 
     /// Looks for files that came after the last one.
-    fn find_more(&mut self) {
-        let Some(last) = &self.followed else { return };
-        let Some((stem, number)) = parts_of(last) else {
-            return;
+    fn find_more(&mut self) -> bool {
+        let Some(last) = &self.followed else {
+            return false;
         };
-        let Ok(mut siblings) = siblings(last, &stem) else {
-            return;
+        let Some(last) = Part::of(last) else {
+            return false;
         };
-        siblings.retain(|(other, path)| {
+        let Ok(mut family) = last.family() else {
+            return false;
+        };
+        family.retain(|part| {
             // One that has no bytes yet is no recording yet.
-            *other > number && fs::metadata(path).is_ok_and(|about| about.len() >= 64)
+            part.number > last.number && fs::metadata(&part.path).is_ok_and(|about| about.len() > 0)
         });
-        if let Some((_, path)) = siblings.last() {
-            self.followed = Some(path.clone());
-        }
-        self.rest.extend(siblings.into_iter().map(|(_, path)| path));
+        let Some(newest) = family.last() else {
+            return false;
+        };
+        self.followed = Some(newest.path.clone());
+        self.rest.extend(family.into_iter().map(|part| part.path));
+        true
     }
 }
 
@@ -185,8 +194,18 @@ impl Iterator for Reading {
 }
 
 fn open(path: &Path) -> Result<Recording, Refusal> {
-    let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| Refusal::Unreadable {
+    let mut name = path.display().to_string();
+    let mut file = File::open(path);
+    // It may have been finished between then and now.
+    if let Err(error) = &file
+        && error.kind() == io::ErrorKind::NotFound
+        && path.extension().is_some_and(|ending| ending == PARTIAL)
+    {
+        let finished = path.with_extension("");
+        file = File::open(&finished);
+        name = finished.display().to_string();
+    }
+    let file = file.map_err(|error| Refusal::Unreadable {
         file: name.as_str().into(),
         error,
     })?;
@@ -199,36 +218,35 @@ fn find(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
         file: path.display().to_string().into(),
         error,
     };
-    match fs::metadata(path) {
-        Ok(about) if about.is_dir() => {
-            let mut files = Vec::new();
-            for entry in fs::read_dir(path).map_err(unreadable)? {
-                let file = entry.map_err(unreadable)?.path();
-                if file.extension().is_some_and(|ending| ending == ENDING) && file.is_file() {
-                    files.push(file);
-                }
-            }
-            if files.is_empty() {
-                return Err(Refusal::NoneThere {
-                    folder: path.display().to_string().into(),
-                });
-            }
-            by_time(files)
-        }
-        Ok(_) => Ok(vec![path.to_owned()]),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let stem = path.file_stem().and_then(|stem| stem.to_str());
-            let is_named = path.extension().is_some_and(|ending| ending == ENDING);
-            let parts = match stem {
-                Some(stem) if is_named => siblings(path, stem).unwrap_or_default(),
-                _ => Vec::new(),
-            };
-            match parts.is_empty() {
-                true => Err(unreadable(error)),
-                false => Ok(parts.into_iter().map(|(_, path)| path).collect()),
+    let about = match fs::metadata(path) {
+        Ok(about) => Some(about),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(unreadable(error)),
+    };
+    if about.as_ref().is_some_and(|about| about.is_dir()) {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(path).map_err(unreadable)? {
+            let file = entry.map_err(unreadable)?.path();
+            if Part::of(&file).is_some_and(|part| part.ending == ENDING) && file.is_file() {
+                files.push(file);
             }
         }
-        Err(error) => Err(unreadable(error)),
+        let files = by_time(files)?;
+        return match files.is_empty() {
+            true => Err(Refusal::NoneThere {
+                folder: path.display().to_string().into(),
+            }),
+            false => Ok(files),
+        };
+    }
+    let family = match Part::of(path) {
+        Some(part) if part.number == 0 && !part.is_partial => part.family().unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    match (family.is_empty(), about) {
+        (false, _) => Ok(family.into_iter().map(|part| part.path).collect()),
+        (true, Some(_)) => Ok(vec![path.to_owned()]),
+        (true, None) => Err(unreadable(io::ErrorKind::NotFound.into())),
     }
 }
 
@@ -252,33 +270,63 @@ fn by_time(files: Vec<PathBuf>) -> Result<Vec<PathBuf>, Refusal> {
     Ok(timed.into_iter().map(|(_, path)| path).collect())
 }
 
-/// `calls` and 3 of `calls.0003.mcap`; `calls` and 0 of `calls.mcap`.
-fn parts_of(path: &Path) -> Option<(String, u64)> {
-    let stem = path.file_stem()?.to_str()?;
-    let numbered = stem.rsplit_once('.').and_then(|(name, number)| {
-        let is_number = number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit());
-        Some((name.to_owned(), number.parse().ok().filter(|_| is_number)?))
-    });
-    Some(numbered.unwrap_or_else(|| (stem.to_owned(), 0)))
+/// A file's name, taken apart: `calls`, 3, `mcap` and partial, of
+/// `calls.0003.mcap.partial`; 0 is `calls.mcap`'s.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Part {
+    number: u64,
+    is_partial: bool,
+    stem: String,
+    ending: String,
+    path: PathBuf,
 }
 
-/// The numbered files beside `path` of that name, in order.
-fn siblings(path: &Path, stem: &str) -> io::Result<Vec<(u64, PathBuf)>> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut parts = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let file = entry?.path();
-        if file.extension().is_some_and(|ending| ending == ENDING)
-            && let Some((name, number)) = parts_of(&file)
-            && name == stem
-            && number > 0
+impl Part {
+    fn of(path: &Path) -> Option<Part> {
+        let name = path.file_name()?.to_str()?;
+        let (name, is_partial) = match name
+            .strip_suffix(PARTIAL)
+            .and_then(|name| name.strip_suffix('.'))
         {
-            parts.push((number, file));
-        }
+            Some(name) => (name, true),
+            None => (name, false),
+        };
+        let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
+        let numbered = stem.rsplit_once('.').and_then(|(stem, number)| {
+            let usual = number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit());
+            Some((stem, number.parse().ok().filter(|_| usual)?))
+        });
+        let (stem, number) = numbered.unwrap_or((stem, 0));
+        Some(Part {
+            number,
+            is_partial,
+            stem: stem.to_owned(),
+            ending: ending.to_owned(),
+            path: path.to_owned(),
+        })
     }
-    parts.sort();
-    Ok(parts)
+
+    /// All files of the recording, in order.
+    fn family(&self) -> io::Result<Vec<Part>> {
+        let folder = match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let mut family = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let name = entry?.file_name();
+            // With the folder as the user wrote it.
+            let path = self.path.with_file_name(name);
+            if let Some(part) = Part::of(&path)
+                && (&part.stem, &part.ending) == (&self.stem, &self.ending)
+                && path.is_file()
+            {
+                family.push(part);
+            }
+        }
+        family.sort();
+        // It was finished while we looked.
+        family.dedup_by_key(|part| part.number);
+        Ok(family)
+    }
 }

@@ -1,5 +1,5 @@
-use prost::Message as _;
 use proptest::prelude::*;
+use prost::Message as _;
 
 use super::*;
 use crate::etcd::Event;
@@ -169,6 +169,14 @@ fn a_filter_passes_what_it_passed_then() {
             key_prefixes: vec![(*b"/odd\xff").into()],
             ..Filter::default()
         },
+        Filter {
+            expression: Some(
+                "resource == \"pods\" && duration > 100ms || cause == \"compacted\""
+                    .parse()
+                    .unwrap(),
+            ),
+            ..Filter::default()
+        },
     ];
     for filter in filters {
         let options = Options {
@@ -179,8 +187,9 @@ fn a_filter_passes_what_it_passed_then() {
         let mut recall = Recall::new(Instant::now());
         let mut printer = Printer::new(Format::Json, None, recall.anchor());
         for line in records(&events, time.anchor()) {
+            let anchor = recall.anchor();
             let line = recall.line(&line).unwrap();
-            if line.passes(&filter) {
+            if line.passes(&filter, anchor) {
                 line.print(&mut printer);
             }
         }
@@ -240,7 +249,9 @@ fn a_token_reaches_no_record() {
         time,
         &format!("/{TOKEN}/{TOKEN}"),
         Request::Range(RangeAsked {
-            key: format!("/registry/pods/{TOKEN}/{TOKEN}").into_bytes().into(),
+            key: format!("/registry/pods/{TOKEN}/{TOKEN}")
+                .into_bytes()
+                .into(),
             ..RangeAsked::default()
         }),
         Response::Unread,

@@ -150,7 +150,12 @@ fn a_cancelled_stream_did_not_fail() {
     let passes = |path: &str, code, request| {
         let mut call = call(Time::new(), path, request, Response::Unread);
         call.status.code = code;
-        errors.passes_call(&call, &Operation::default())
+        errors.passes_call(&CallFacts {
+            call: &call,
+            operation: &Operation::default(),
+            slow: false,
+            anchor: Time::new().anchor(),
+        })
     };
     let keepalive = Request::Lease { id: 7, ttl: 0 };
     for (path, code, request, failed) in [

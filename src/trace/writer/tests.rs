@@ -112,7 +112,7 @@ fn into_pipe() -> (io::PipeReader, Handle) {
     let (reader, writer) = io::pipe().expect("a pipe");
     let file = File::from(OwnedFd::from(writer));
     let output = Output::from_file(Destination::Stdout, file);
-    let handle = start_into(Some(output), json(), Vec::new(), None).expect("it starts");
+    let handle = start_into(Some(output), json(), Vec::new(), Vec::new()).expect("it starts");
     (reader, handle)
 }
 

@@ -79,7 +79,7 @@ fn measured() -> Measurement {
     let measurement = Measurement::default();
     let probe = Box::new(Probe::new(measurement.clone(), Anchor::now()));
     let options = trace::Options::new(Format::Off);
-    let log = trace::start_observed(options, Destination::Stdout, Vec::new(), Some(probe));
+    let log = trace::start_observed(options, Destination::Stdout, Vec::new(), vec![probe]);
     measurement.attach(log.unwrap().sender());
     measurement
 }
