@@ -9,6 +9,7 @@ use clap::Args;
 use rustc_hash::FxHashSet;
 
 use super::super::Failure;
+use crate::filter;
 use crate::notation;
 use crate::record::reader::{AnyOf, Asked, Line, Query, Wants};
 use crate::record::recall::Recall;
@@ -57,6 +58,10 @@ pub(super) struct SelectionFlags {
     /// Only what failed
     #[arg(long, help_heading = SELECTION)]
     errors_only: bool,
+
+    /// Only that for which this holds, such as 'duration > 100ms && !failed'
+    #[arg(long, value_name = "EXPR", help_heading = SELECTION)]
+    filter: Option<String>,
 }
 
 /// What was asked for.
@@ -83,6 +88,7 @@ impl SelectionFlags {
                 .collect(),
             min_duration: min_duration(self.min_duration.as_deref())?,
             errors_only: self.errors_only,
+            expression: expression(self.filter.as_deref())?,
         };
         let selection = Selection {
             from: time("--from", self.from.as_deref())?,
@@ -207,10 +213,11 @@ impl Selected<'_> {
                 None => self.connections.contains(&conn),
             };
         }
+        let anchor = self.recall.anchor();
         // A line that nobody can read passes no filter.
         let recalled = self.recall.line(line);
         recalled.is_ok_and(|recalled| {
-            selection.filter.is_empty() || recalled.passes(&selection.filter)
+            selection.filter.is_empty() || recalled.passes(&selection.filter, anchor)
         })
     }
 
@@ -231,6 +238,13 @@ fn time(flag: &str, text: Option<&str>) -> Result<Option<u64>, Failure> {
     let time: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
     let nanos = u64::try_from(time.as_nanosecond()).map_err(|_| wrong())?;
     Ok(Some(nanos))
+}
+
+fn expression(text: Option<&str>) -> Result<Option<filter::Filter>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let parsed = text.parse::<filter::Filter>();
+    let wrong = |mistake: filter::Mistake| Failure::asked(format!("--filter: {}", mistake.drawn()));
+    parsed.map(Some).map_err(wrong)
 }
 
 fn min_duration(text: Option<&str>) -> Result<Option<Duration>, Failure> {
