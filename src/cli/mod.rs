@@ -8,6 +8,7 @@ mod diagnostics;
 mod export;
 mod failure;
 pub mod fault;
+mod import;
 pub mod proxy;
 pub mod scenario;
 mod scorecard;
@@ -51,6 +52,9 @@ Examples:
   Say from the log how clients took it:
     etcdtap scorecard calls.ndjson --expect 'recovery < 10s'
 
+  Make a recording of what tcpdump captured:
+    etcdtap import etcd.pcap
+
   Take a recording to other tools:
     etcdtap export calls.mcap --to parquet -o calls.parquet";
 
@@ -77,6 +81,7 @@ enum Command {
     Fault(fault::FaultArgs),
     Scenario(scenario::ScenarioArgs),
     Scorecard(scorecard::ScorecardArgs),
+    Import(import::ImportArgs),
     Export(Box<export::ExportArgs>),
     Completions(Completions),
 }
@@ -125,6 +130,7 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
         Command::Fault(args) => fault::run(args),
         Command::Scenario(args) => scenario::run(args),
         Command::Scorecard(args) => scorecard::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Completions(Completions { shell }) => {
             let mut script = Vec::new();

@@ -5,10 +5,12 @@
 mod captures;
 mod control;
 mod export;
+mod import;
 mod live;
 mod log;
 mod pcap;
 mod recall;
+mod record;
 mod redaction;
 mod referee;
 mod session;

@@ -41,7 +41,7 @@ fn add_line(container: &mut Container, n: u64) {
     let line = line(n);
     let data = line.encode_to_vec();
     container
-        .add_line(n * SECOND, &(&line).into(), &data)
+        .add_line(n * SECOND, &crate::record::index::About::line(&line), &data)
         .unwrap();
 }
 
