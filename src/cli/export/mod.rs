@@ -113,13 +113,21 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
     let name = place(args)?;
     let mut output = Output::open(&name, args.force, args.to == Format::Robustness)?;
     let mut progress = Progress::new();
-    let written = write(args.to, &recordings, selection.as_ref(), &mut output, &mut progress);
+    let written = write(
+        args.to,
+        &recordings,
+        selection.as_ref(),
+        &mut output,
+        &mut progress,
+    );
     progress.clear();
     let written = match written {
         Ok(written) => written,
         Err(Trouble::Read(refusal)) => return Err(Failure::failed(refusal.to_string())),
         // `export … | head` is no failure worth a sentence.
-        Err(Trouble::Write(error)) if output.is_pipe() && error.kind() == io::ErrorKind::BrokenPipe => {
+        Err(Trouble::Write(error))
+            if output.is_pipe() && error.kind() == io::ErrorKind::BrokenPipe =>
+        {
             return Ok(ExitCode::SUCCESS);
         }
         Err(Trouble::Write(error)) => return Err(output.unwritten(&error)),
@@ -187,7 +195,11 @@ fn write(
     };
     let reading = recordings.read(query);
     // Packets do not mind parts.
-    let most = if format == Format::Pcapng { 0 } else { MOST_JOINED };
+    let most = if format == Format::Pcapng {
+        0
+    } else {
+        MOST_JOINED
+    };
     let mut joined = Joined::new(reading, most);
     while let Some(item) = joined.next() {
         let item = item.map_err(Trouble::Read)?;

@@ -102,9 +102,8 @@ impl SelectionFlags {
                 "--until is before --from; write the later time as --until",
             ));
         }
-        let all = selection.filter.is_empty()
-            && selection.from.is_none()
-            && selection.until.is_none();
+        let all =
+            selection.filter.is_empty() && selection.from.is_none() && selection.until.is_none();
         Ok((!all).then_some(selection))
     }
 }

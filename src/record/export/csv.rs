@@ -50,7 +50,8 @@ impl<W: Write> Exporter for Csv<W> {
                 Cell::Text(text) => self.writer.write_field(text.as_bytes())?,
                 Cell::Integer(number) => self.writer.write_field(digits.format(number))?,
                 Cell::Boolean(yes) => {
-                    self.writer.write_field(if yes { "true" } else { "false" })?;
+                    self.writer
+                        .write_field(if yes { "true" } else { "false" })?;
                 }
                 Cell::Moment(micros) => self.writer.write_field(moment(micros))?,
             }

@@ -14,13 +14,13 @@
 
 pub mod columns;
 pub mod csv;
+#[cfg(test)]
+mod fixtures;
 pub mod ndjson;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 pub mod pcapng;
 pub mod robustness;
-#[cfg(test)]
-mod fixtures;
 
 use std::io;
 

@@ -94,7 +94,9 @@ fn filters_choose_the_lines_that_the_live_log_would() {
     let live: Vec<&str> = recorded
         .log
         .lines()
-        .filter(|line| line.contains("\"resource\":\"pods\"") && line.contains("\"verb\":\"create\""))
+        .filter(|line| {
+            line.contains("\"resource\":\"pods\"") && line.contains("\"verb\":\"create\"")
+        })
         .collect();
     assert!(live.len() > 5, "{}", live.len());
     assert_eq!(pods.lines().collect::<Vec<_>>(), live);
@@ -109,14 +111,21 @@ fn filters_choose_the_lines_that_the_live_log_would() {
         .filter(|line| ts(line) >= from && ts(line) < until)
         .count();
     let told = some.lines().count();
-    assert!((expected..=expected + 2).contains(&told), "{told} {expected}");
+    assert!(
+        (expected..=expected + 2).contains(&told),
+        "{told} {expected}"
+    );
 }
 
 #[test]
 fn what_is_asked_wrongly_is_said_in_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("notes.txt");
-    fs::write(&text, "this is no recording at all, but a text of some length").unwrap();
+    fs::write(
+        &text,
+        "this is no recording at all, but a text of some length",
+    )
+    .unwrap();
     let text = text.to_str().unwrap();
     for (arguments, says) in [
         (&[text, "--to", "csv"][..], "notes.txt"),

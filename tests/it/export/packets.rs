@@ -69,7 +69,11 @@ fn all_is_decoded(capture: &[pcap::Connection]) {
     let rows = tshark(
         &file,
         "http2.type == 1",
-        &["http2.headers.path", "grpc.status_code", "http2.header.value"],
+        &[
+            "http2.headers.path",
+            "grpc.status_code",
+            "http2.header.value",
+        ],
     );
     let calls: Vec<_> = lines
         .iter()
@@ -90,14 +94,20 @@ fn all_is_decoded(capture: &[pcap::Connection]) {
     let lengths = counted(each(&rows, 0));
     let mut recorded_lengths = BTreeMap::<String, usize>::new();
     for message in &messages {
-        *recorded_lengths.entry(message.meta.size.to_string()).or_default() += 1;
+        *recorded_lengths
+            .entry(message.meta.size.to_string())
+            .or_default() += 1;
     }
     assert_eq!(lengths, recorded_lengths);
 
     // Names that are no addresses have one.
     let names = tshark_names(&file);
     assert!(names.contains("etcd-0.example"), "{names}");
-    assert!(messages.iter().any(|message| message.from() == Some(Side::Server)));
+    assert!(
+        messages
+            .iter()
+            .any(|message| message.from() == Some(Side::Server))
+    );
 }
 
 fn tshark_names(file: &Path) -> String {
@@ -124,7 +134,11 @@ fn tshark_decodes_every_call_of_the_newer_capture() {
 fn packets_pass_when_the_messages_did() {
     let recorded = Recorded::of(&pcap::APISERVER_0_36);
     let file = exported(&recorded, &[]);
-    let rows = tshark(&file, "grpc && tcp.dstport == 13379 || grpc", &["frame.time_epoch"]);
+    let rows = tshark(
+        &file,
+        "grpc && tcp.dstport == 13379 || grpc",
+        &["frame.time_epoch"],
+    );
     let told: Vec<f64> = rows.iter().map(|row| row[0].parse().unwrap()).collect();
     assert!(told.windows(2).all(|pair| pair[0] <= pair[1]));
     let messages = recorded.messages();

@@ -47,11 +47,7 @@ impl Recorded {
             ..Anchor::now()
         };
         let mut pipeline = Pipeline::new(Options::new(Format::Json), anchor);
-        pipeline.observe(Box::new(LineObserver::new(
-            recorder.queue(),
-            None,
-            anchor,
-        )));
+        pipeline.observe(Box::new(LineObserver::new(recorder.queue(), None, anchor)));
         let session = SessionOptions {
             scribes: Some(Arc::new(Recording::new(recorder.queue(), start))),
             ..SessionOptions::default()

@@ -61,29 +61,71 @@ fn objects(path: &Path) -> Vec<Value> {
 /// leaves out when it is empty ends in `?`, what is a pointer or a slice and may
 /// be null in `!`. An embedded struct's fields stand in the outer one.
 const TYPES: &[(&str, &str)] = &[
-    ("Operation", "ClientId int, Input EtcdRequest, Call int, Output MaybeEtcdResponse, Return int"),
-    ("EtcdRequest", "Type string, LeaseGrant! Lease, LeaseRevoke! Lease, Range! RangeRequest, Txn! TxnRequest, Defragment! Nothing, Compact! CompactRequest"),
+    (
+        "Operation",
+        "ClientId int, Input EtcdRequest, Call int, Output MaybeEtcdResponse, Return int",
+    ),
+    (
+        "EtcdRequest",
+        "Type string, LeaseGrant! Lease, LeaseRevoke! Lease, Range! RangeRequest, Txn! TxnRequest, Defragment! Nothing, Compact! CompactRequest",
+    ),
     ("Lease", "LeaseID int"),
     ("Nothing", ""),
-    ("RangeRequest", "Start string, End string, Limit int, Revision int"),
+    (
+        "RangeRequest",
+        "Start string, End string, Limit int, Revision int",
+    ),
     ("RangeOptions", "Start string, End string, Limit int"),
     ("PutOptions", "Key string, Value ValueOrHash, LeaseID int"),
     ("DeleteOptions", "Key string"),
-    ("TxnRequest", "Conditions! []EtcdCondition, OperationsOnSuccess! []EtcdOperation, OperationsOnFailure! []EtcdOperation"),
-    ("EtcdCondition", "Key string, ExpectedRevision int, ExpectedVersion int"),
-    ("EtcdOperation", "Type string, Range RangeOptions, Put PutOptions, Delete DeleteOptions"),
+    (
+        "TxnRequest",
+        "Conditions! []EtcdCondition, OperationsOnSuccess! []EtcdOperation, OperationsOnFailure! []EtcdOperation",
+    ),
+    (
+        "EtcdCondition",
+        "Key string, ExpectedRevision int, ExpectedVersion int",
+    ),
+    (
+        "EtcdOperation",
+        "Type string, Range RangeOptions, Put PutOptions, Delete DeleteOptions",
+    ),
     ("CompactRequest", "Revision int"),
-    ("MaybeEtcdResponse", "Txn! TxnResponse, Range! RangeResponse, LeaseGrant! Lease, LeaseRevoke! Nothing, Defragment! Nothing, Compact! Nothing, ClientError string, Revision int, Persisted bool, PersistedRevision int, Error string"),
+    (
+        "MaybeEtcdResponse",
+        "Txn! TxnResponse, Range! RangeResponse, LeaseGrant! Lease, LeaseRevoke! Nothing, Defragment! Nothing, Compact! Nothing, ClientError string, Revision int, Persisted bool, PersistedRevision int, Error string",
+    ),
     ("TxnResponse", "Failure bool, Results []EtcdOperationResult"),
     ("RangeResponse", "KVs []KeyValue, Count int"),
-    ("EtcdOperationResult", "KVs! []KeyValue, Count int, Deleted int"),
-    ("KeyValue", "Key string, Value ValueOrHash, ModRevision? int, Version? int"),
-    ("ValueRevision", "Value ValueOrHash, ModRevision? int, Version? int"),
+    (
+        "EtcdOperationResult",
+        "KVs! []KeyValue, Count int, Deleted int",
+    ),
+    (
+        "KeyValue",
+        "Key string, Value ValueOrHash, ModRevision? int, Version? int",
+    ),
+    (
+        "ValueRevision",
+        "Value ValueOrHash, ModRevision? int, Version? int",
+    ),
     ("ValueOrHash", "Value? string, Hash? int"),
-    ("WatchOperation", "Request WatchRequest, Responses []WatchResponse"),
-    ("WatchRequest", "Key string, Revision int, WithPrefix bool, WithProgressNotify bool, WithPrevKV bool"),
-    ("WatchResponse", "Events! []WatchEvent, IsProgressNotify bool, Revision int, Time int, Error string"),
-    ("WatchEvent", "Type string, Key string, Value ValueOrHash, Revision int, IsCreate bool, PrevValue! ValueRevision"),
+    (
+        "WatchOperation",
+        "Request WatchRequest, Responses []WatchResponse",
+    ),
+    (
+        "WatchRequest",
+        "Key string, Revision int, WithPrefix bool, WithProgressNotify bool, WithPrevKV bool",
+    ),
+    (
+        "WatchResponse",
+        "Events! []WatchEvent, IsProgressNotify bool, Revision int, Time int, Error string",
+    ),
+    (
+        "WatchEvent",
+        "Type string, Key string, Value ValueOrHash, Revision int, IsCreate bool, PrevValue! ValueRevision",
+    ),
 ];
 
 /// Holds a value against one of etcd's types.
@@ -246,7 +288,10 @@ fn assumptions_hold(clients: &[Client]) {
             ["ClientId", "Call", "Return"].map(|field| operation[field].as_i64().unwrap());
         assert!(returned > call, "{operation}");
         let before = last_return.insert(client, returned).unwrap_or(0);
-        assert!(call > before, "{client} has concurrent requests: {operation}");
+        assert!(
+            call > before,
+            "{client} has concurrent requests: {operation}"
+        );
     }
     assert!(last_return.len() > clients.len());
     let mut operations = clients.iter().flat_map(|client| &client.operations);
@@ -290,8 +335,8 @@ fn the_model_agrees(clients: &[Client]) -> Model {
         let told = model.step(&operation["Input"]);
         let answer = &operation["Output"];
         let fields = told.as_object().unwrap();
-        let past = operation["Input"]["Range"]["Revision"] != 0
-            && operation["Input"]["Type"] == "range";
+        let past =
+            operation["Input"]["Range"]["Revision"] != 0 && operation["Input"]["Type"] == "range";
         for (field, value) in fields {
             if past && field == "Revision" {
                 continue;
@@ -355,8 +400,14 @@ fn watches_agree(clients: &[Client], model: &Model) -> usize {
 fn etcds_checkers_could_read_it(capture: &[pcap::Connection]) {
     let (recorded, clients, left_out) = report(capture);
     for client in &clients {
-        client.operations.iter().for_each(|one| is_of("Operation", one));
-        client.watches.iter().for_each(|one| is_of("WatchOperation", one));
+        client
+            .operations
+            .iter()
+            .for_each(|one| is_of("Operation", one));
+        client
+            .watches
+            .iter()
+            .for_each(|one| is_of("WatchOperation", one));
     }
     assumptions_hold(&clients);
 
@@ -368,7 +419,14 @@ fn etcds_checkers_could_read_it(capture: &[pcap::Connection]) {
             what.split(' ').next().unwrap().parse::<usize>().unwrap()
         })
         .sum();
-    let of_the_model = ["Range", "Put", "DeleteRange", "Txn", "Compact", "LeaseGrant"];
+    let of_the_model = [
+        "Range",
+        "Put",
+        "DeleteRange",
+        "Txn",
+        "Compact",
+        "LeaseGrant",
+    ];
     let calls = recorded
         .lines()
         .into_iter()

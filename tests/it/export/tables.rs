@@ -145,7 +145,10 @@ fn the_pages_queries_run() {
 fn no_cell_holds_a_token() {
     let recorded = Recorded::of(&pcap::APISERVER_1_20);
     exported(&recorded, "parquet");
-    let rows = duckdb(recorded.folder.path(), "select to_json(c) from 'calls.parquet' c");
+    let rows = duckdb(
+        recorded.folder.path(),
+        "select to_json(c) from 'calls.parquet' c",
+    );
     assert!(rows.len() > 5000, "{}", rows.len());
     let text = Value::from(rows).to_string();
     assert!(!super::holds_a_token(text.as_bytes()));

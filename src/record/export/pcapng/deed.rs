@@ -74,7 +74,10 @@ pub(super) struct Ending {
 #[derive(Debug, Clone)]
 pub(super) enum How {
     /// The server's trailers.
-    Trailers { code: Code, message: Option<Arc<str>> },
+    Trailers {
+        code: Code,
+        message: Option<Arc<str>>,
+    },
     /// The server's END_STREAM without any.
     NoTrailers,
     /// RST_STREAM.

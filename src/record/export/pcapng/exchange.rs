@@ -12,9 +12,7 @@ use crate::etcd::schema::descriptor_pool;
 use crate::grpc::percent_encode;
 use crate::http2::frame_encoder as frame;
 use crate::http2::hpack::{Encoder, Indexing};
-use crate::http2::{
-    Both, DEFAULT_INITIAL_WINDOW_SIZE, PREFACE, SettingId, Side, StreamId,
-};
+use crate::http2::{Both, DEFAULT_INITIAL_WINDOW_SIZE, PREFACE, SettingId, Side, StreamId};
 
 /// DATA of one frame at most.
 const FRAME: usize = 16_384;
@@ -140,7 +138,10 @@ impl Exchange {
         }
         self.begin(send)?;
         // Numbers of a connection's streams only grow (RFC 9113, section 5.1.1).
-        let number = stream.number().max(self.last + if self.last == 0 { 1 } else { 2 }) | 1;
+        let number = stream
+            .number()
+            .max(self.last + if self.last == 0 { 1 } else { 2 })
+            | 1;
         self.last = number;
         let id = StreamId::from_bits(number);
         let known = Stream {
@@ -164,7 +165,11 @@ impl Exchange {
                     ("content-type", "application/grpc"),
                     ("te", "trailers"),
                 ];
-                encoded(usual.into_iter().chain(agent.map(|agent| ("user-agent", agent))))
+                encoded(
+                    usual
+                        .into_iter()
+                        .chain(agent.map(|agent| ("user-agent", agent))),
+                )
             }
         };
         self.scratch.clear();
@@ -231,7 +236,10 @@ impl Exchange {
             return Ok(Err("parts of messages whose beginning is not there"));
         }
         let room = known.size[*from].saturating_sub(known.passed[*from]);
-        let data = &piece.data[..piece.data.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+        let data = &piece.data[..piece
+            .data
+            .len()
+            .min(usize::try_from(room).unwrap_or(usize::MAX))];
         known.passed[*from] += data.len() as u64;
         out.extend_from_slice(data);
         // What was hidden as a whole is as long as it was.

@@ -143,9 +143,9 @@ impl<W: Write> Pcapng<W> {
             Deed::Close(closing) => Some(closing.by),
             _ => None,
         };
-        let done = connection.exchange.carry_out(deed, |side, bytes| {
-            segments.send(at, side, bytes, blocks)
-        })?;
+        let done = connection
+            .exchange
+            .carry_out(deed, |side, bytes| segments.send(at, side, bytes, blocks))?;
         if let Err(reason) = done {
             left_out.add(reason);
         }
@@ -227,8 +227,16 @@ impl<W: Write> Exporter for Pcapng<W> {
         if passed.offset == 0 && meta.index == 0 {
             let path: Arc<str> = passed.path.into();
             let began = match from {
-                Side::Client => Deed::Request { stream, path, block },
-                Side::Server => Deed::Response { stream, path, block },
+                Side::Client => Deed::Request {
+                    stream,
+                    path,
+                    block,
+                },
+                Side::Server => Deed::Response {
+                    stream,
+                    path,
+                    block,
+                },
             };
             self.wait(passed.times.began, conn, began);
         }

@@ -69,12 +69,7 @@ impl Segments {
     }
 
     /// The end, begun by one side.
-    pub fn close<W: Write>(
-        &mut self,
-        at: u64,
-        by: Side,
-        blocks: &mut Blocks<W>,
-    ) -> io::Result<()> {
+    pub fn close<W: Write>(&mut self, at: u64, by: Side, blocks: &mut Blocks<W>) -> io::Result<()> {
         self.segment(at, by, FIN | ACK, &[], blocks)?;
         self.segment(at, by.peer(), FIN | ACK, &[], blocks)?;
         self.segment(at, by, ACK, &[], blocks)

@@ -169,7 +169,13 @@ impl Robustness {
             None => {
                 self.left_out
                     .add("calls whose answer was not recorded, told as if it had been lost");
-                self.failed(told.whose.0, asked, began, at, "the answer was not recorded");
+                self.failed(
+                    told.whose.0,
+                    asked,
+                    began,
+                    at,
+                    "the answer was not recorded",
+                );
             }
         }
     }
@@ -278,7 +284,8 @@ impl Robustness {
     fn end_watches(&mut self, whose: Whose) {
         if let Some(stream) = self.watches.remove(&whose) {
             for watch in stream.finish() {
-                self.files.append::<WatchOperation>(whose.0, WATCHES, &watch);
+                self.files
+                    .append::<WatchOperation>(whose.0, WATCHES, &watch);
             }
         }
     }
@@ -428,10 +435,12 @@ fn asked(path: &str, message: &Message<'_>) -> Option<Result<EtcdRequest, Unspok
         "KV/DeleteRange" => read(bytes).and_then(|asked| translate::delete(&asked)),
         "KV/Txn" => read(bytes).and_then(|asked| message.txn(&asked)),
         "KV/Compact" => read(bytes).map(|asked| translate::compact(&asked)),
-        "Lease/LeaseGrant" => read(bytes)
-            .map(|asked: pb::LeaseGrantRequest| translate::lease_grant(asked.id)),
-        "Lease/LeaseRevoke" => read(bytes)
-            .map(|asked: pb::LeaseRevokeRequest| translate::lease_revoke(asked.id)),
+        "Lease/LeaseGrant" => {
+            read(bytes).map(|asked: pb::LeaseGrantRequest| translate::lease_grant(asked.id))
+        }
+        "Lease/LeaseRevoke" => {
+            read(bytes).map(|asked: pb::LeaseRevokeRequest| translate::lease_revoke(asked.id))
+        }
         "Maintenance/Defragment" => Ok(translate::defragment()),
         _ => return None,
     })
@@ -454,9 +463,7 @@ fn answered(path: &str, message: &Message<'_>) -> Option<Result<MaybeEtcdRespons
             });
             told
         }),
-        "Lease/LeaseRevoke" => {
-            read(bytes).map(|answer| translate::lease_revoke_response(&answer))
-        }
+        "Lease/LeaseRevoke" => read(bytes).map(|answer| translate::lease_revoke_response(&answer)),
         "Maintenance/Defragment" => {
             read(bytes).map(|answer| translate::defragment_response(&answer))
         }

@@ -442,7 +442,11 @@ mod tests {
             let read = pb::PutRequest::decode(bytes.clone()).unwrap();
             message.value(&read.value)
         };
-        let (one, same, other) = (told("ab****", b"1"), told("ab****", b"1"), told("ab****", b"2"));
+        let (one, same, other) = (
+            told("ab****", b"1"),
+            told("ab****", b"1"),
+            told("ab****", b"2"),
+        );
         assert_eq!(one, same);
         assert_ne!(one, other);
         assert!(one.value.is_empty());

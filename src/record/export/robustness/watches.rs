@@ -70,7 +70,11 @@ impl WatchStream {
             // Of a watch that the model has no word for; it was counted then.
             return Ok(());
         };
-        let events: Option<Vec<_>> = answer.events.iter().map(|event| message.event(event)).collect();
+        let events: Option<Vec<_>> = answer
+            .events
+            .iter()
+            .map(|event| message.event(event))
+            .collect();
         open.fragments.append(&mut events.ok_or(BROKEN)?);
         if answer.fragment {
             return Ok(());
