@@ -5,6 +5,7 @@ mod call_log;
 pub mod decode;
 pub mod demo;
 mod diagnostics;
+mod export;
 mod failure;
 pub mod fault;
 mod import;
@@ -52,7 +53,10 @@ Examples:
     etcdtap scorecard calls.ndjson --expect 'recovery < 10s'
 
   Make a recording of what tcpdump captured:
-    etcdtap import etcd.pcap";
+    etcdtap import etcd.pcap
+
+  Take a recording to other tools:
+    etcdtap export calls.mcap --to parquet -o calls.parquet";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -78,6 +82,7 @@ enum Command {
     Scenario(scenario::ScenarioArgs),
     Scorecard(scorecard::ScorecardArgs),
     Import(import::ImportArgs),
+    Export(Box<export::ExportArgs>),
     Completions(Completions),
 }
 
@@ -126,6 +131,7 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
         Command::Scenario(args) => scenario::run(args),
         Command::Scorecard(args) => scorecard::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Completions(Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "etcdtap", &mut script);

@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use super::{Arguments, usage};
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "proxy",
     "demo",
     "decode",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 8] = [
     "scenario",
     "scorecard",
     "import",
+    "export",
     "completions",
 ];
 
@@ -39,7 +40,7 @@ fn every_help_has_an_example() {
         assert!(help.contains(&format!("etcdtap {name}")), "{help}");
     }
     let whole = Arguments::command().render_long_help().to_string();
-    for name in &COMMANDS[..7] {
+    for name in &COMMANDS[..8] {
         assert!(whole.contains(&format!("etcdtap {name}")), "{whole}");
     }
 }
