@@ -100,7 +100,9 @@ impl Clock {
     pub fn moment(&self, nanos: u64) -> Instant {
         let moment = match nanos.checked_sub(self.nanos) {
             Some(later) => self.at.checked_add(Duration::from_nanos(later)),
-            None => self.at.checked_sub(Duration::from_nanos(self.nanos - nanos)),
+            None => self
+                .at
+                .checked_sub(Duration::from_nanos(self.nanos - nanos)),
         };
         moment.unwrap_or(self.at)
     }
@@ -282,9 +284,7 @@ impl Flow {
         let begun = opening.was_seen();
         let begin = opening.begin(low_is_client);
         let held = opening.into_held();
-        let opened = held
-            .first()
-            .map_or(clock.base, |first| clock.moment(first.at));
+        let opened = clock.moment(held.first().map_or(0, |first| first.at));
         let mut open = Box::new(Open {
             low_is_client,
             begin,

@@ -121,7 +121,8 @@ impl<S: Sink> Importer<S> {
                                 || wanted(segment.from.port())
                                 || wanted(segment.to.port())
                             {
-                                self.flows.handle(&segment, at, &self.clock, &mut self.context);
+                                self.flows
+                                    .handle(&segment, at, &self.clock, &mut self.context);
                             }
                         }
                         Err(Passed::Other) => {}

@@ -45,7 +45,9 @@ impl Input {
             so_far: Arc::clone(&so_far),
         };
         let mut magic = Vec::new();
-        (&mut source).take(ZSTD.len() as u64).read_to_end(&mut magic)?;
+        (&mut source)
+            .take(ZSTD.len() as u64)
+            .read_to_end(&mut magic)?;
         let source = Cursor::new(magic.clone()).chain(source);
         let bytes: Box<dyn Read> = match &magic[..] {
             magic if *magic == ZSTD => unzstd(source)?,

@@ -139,9 +139,16 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     let (report, output) = importer.finish().map_err(failed)?;
     let trouble = trouble.map(|error| io_reason(&error));
     let recorded = output.finish(report.counts.connections > 0)?;
-    print(&summary::text(&place, &report, trouble.as_deref(), &recorded))?;
+    print(&summary::text(
+        &place,
+        &report,
+        trouble.as_deref(),
+        &recorded,
+    ))?;
     if report.counts.connections == 0 {
-        return Err(Failure::failed(summary::nothing(&place, &report, &args.port)));
+        return Err(Failure::failed(summary::nothing(
+            &place, &report, &args.port,
+        )));
     }
     match report.is_whole() && trouble.is_none() && recorded.trouble.is_none() {
         true => Ok(ExitCode::SUCCESS),
@@ -170,12 +177,17 @@ fn output_of(args: &ImportArgs) -> Result<PathBuf, Failure> {
         return Ok(output.clone());
     }
     let name = args.file.file_name().and_then(|name| name.to_str());
-    let name = name.filter(|_| args.file != Path::new("-")).ok_or_else(|| {
-        Failure::asked("the recording has no name: give one with --output, such as calls.mcap")
-    })?;
+    let name = name
+        .filter(|_| args.file != Path::new("-"))
+        .ok_or_else(|| {
+            Failure::asked("the recording has no name: give one with --output, such as calls.mcap")
+        })?;
     let mut stem = name;
     for ending in [".zst", ".gz", ".pcapng", ".pcap", ".cap"] {
-        stem = stem.strip_suffix(ending).filter(|rest| !rest.is_empty()).unwrap_or(stem);
+        stem = stem
+            .strip_suffix(ending)
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or(stem);
     }
     Ok(PathBuf::from(format!("{stem}.mcap")))
 }
@@ -191,7 +203,10 @@ fn key_log(path: &Path) -> Result<KeyLog, Failure> {
     let place = path.display();
     let text: io::Result<Vec<u8>> = read();
     let text = text.map_err(|error| {
-        Failure::asked(format!("--keylog: {place} cannot be read: {}", io_reason(&error)))
+        Failure::asked(format!(
+            "--keylog: {place} cannot be read: {}",
+            io_reason(&error)
+        ))
     })?;
     if text.len() as u64 > MAX_KEY_LOG {
         return Err(Failure::asked(format!(
@@ -224,7 +239,9 @@ impl Progress {
     }
 
     fn show(&mut self, input: &Input, packets: u64) {
-        let due = self.shown.is_none_or(|shown| shown.elapsed() >= SHOWN_EVERY);
+        let due = self
+            .shown
+            .is_none_or(|shown| shown.elapsed() >= SHOWN_EVERY);
         if self.hidden || !due {
             return;
         }

@@ -114,7 +114,11 @@ impl Sink for Output {
         if let Some(at) = moment(&event) {
             self.now = self.now.max(at);
         }
-        if self.pipeline.poll_timeout().is_some_and(|due| due <= self.now) {
+        if self
+            .pipeline
+            .poll_timeout()
+            .is_some_and(|due| due <= self.now)
+        {
             self.pipeline.handle_timeout(self.now);
         }
         self.pipeline.handle_event(event);

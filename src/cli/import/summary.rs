@@ -30,7 +30,11 @@ pub(super) fn text(
         };
     };
     if let Some(path) = &recorded.path {
-        row("recording", size(recorded.bytes), path.display().to_string());
+        row(
+            "recording",
+            size(recorded.bytes),
+            path.display().to_string(),
+        );
     }
     row("packets", grouped(report.packets), span(report));
     let in_tls = match counts.opened_tls {
@@ -46,7 +50,11 @@ pub(super) fn text(
         row("HTTP/1.1", grouped(counts.requests), "requests".to_owned());
     }
     let (sent, answered) = (counts.bytes.client, counts.bytes.server);
-    let bytes = format!("{} from clients, {} from servers", size(sent), size(answered));
+    let bytes = format!(
+        "{} from clients, {} from servers",
+        size(sent),
+        size(answered)
+    );
     row("bytes", size(sent + answered), bytes);
     if report.mirrored > 0 {
         let about = "connections, before and after translation of addresses".to_owned();
@@ -56,7 +64,10 @@ pub(super) fn text(
     if left_out > 0 {
         let about = match report.other_encrypted {
             0 => "connections that speak something else".to_owned(),
-            n => format!("connections that speak something else, {} encrypted", grouped(n)),
+            n => format!(
+                "connections that speak something else, {} encrypted",
+                grouped(n)
+            ),
         };
         row("left out", grouped(left_out), about);
     }
@@ -94,7 +105,9 @@ fn missing(
     }
     if report.given_up > 0 {
         let (n, were) = of(report.given_up, "connection was", "connections were");
-        lines.push(format!("{n} {were} not read to the end, because something is missing"));
+        lines.push(format!(
+            "{n} {were} not read to the end, because something is missing"
+        ));
     }
     if report.missing_bytes > 0 {
         let one = "byte that was received is not in the capture";
@@ -103,9 +116,21 @@ fn missing(
         lines.push(format!("{n} {bytes}"));
     }
     for (number, one, many) in [
-        (report.dropped, "packet was dropped", "packets were dropped by whoever captured"),
-        (report.cut, "packet was cut short: capture with -s 0", "packets were cut short: capture with -s 0"),
-        (report.fragments, "IP fragment was left out", "IP fragments were left out"),
+        (
+            report.dropped,
+            "packet was dropped",
+            "packets were dropped by whoever captured",
+        ),
+        (
+            report.cut,
+            "packet was cut short: capture with -s 0",
+            "packets were cut short: capture with -s 0",
+        ),
+        (
+            report.fragments,
+            "IP fragment was left out",
+            "IP fragments were left out",
+        ),
         (report.broken, "packet is damaged", "packets are damaged"),
     ] {
         if number > 0 {
@@ -115,7 +140,9 @@ fn missing(
     }
     for (link, number) in &report.unknown_links {
         let (n, packets) = of(*number, "packet", "packets");
-        lines.push(format!("{n} {packets} of link type {link}, which is not known"));
+        lines.push(format!(
+            "{n} {packets} of link type {link}, which is not known"
+        ));
     }
     if lines.is_empty() {
         return;
@@ -150,7 +177,10 @@ pub(super) fn nothing(place: &str, report: &Report, ports: &[u16]) -> String {
         (n, _) => format!("{} packets", grouped(n)),
     };
     if report.encrypted > 0 {
-        return format!("nothing was imported from {place}: {}", encrypted(report.encrypted));
+        return format!(
+            "nothing was imported from {place}: {}",
+            encrypted(report.encrypted)
+        );
     }
     match ports {
         [] => format!(
@@ -242,7 +272,12 @@ mod tests {
             bytes: 933_612,
             trouble: None,
         };
-        let text = text("etcd.pcap", &report, Some("its packing is damaged"), &recorded);
+        let text = text(
+            "etcd.pcap",
+            &report,
+            Some("its packing is damaged"),
+            &recorded,
+        );
         let expected = "\
 recording             912K  calls.mcap
 packets          1,234,567  2026-11-03T08:05:32Z to 2026-11-03T08:07:10Z

@@ -18,14 +18,21 @@ fn etcdtap(folder: &Path, args: &[&str]) -> Output {
 
 fn told(output: &Output) -> (String, String, Option<i32>) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (text(&output.stdout), text(&output.stderr), output.status.code())
+    (
+        text(&output.stdout),
+        text(&output.stderr),
+        output.status.code(),
+    )
 }
 
 /// The number of a row of the summary.
 fn row<'t>(summary: &'t str, name: &str) -> &'t str {
     let line = summary.lines().find(|line| line.starts_with(name));
     let line = line.unwrap_or_else(|| panic!("no {name} in {summary}"));
-    line[name.len()..].split_whitespace().next().expect("a number")
+    line[name.len()..]
+        .split_whitespace()
+        .next()
+        .expect("a number")
 }
 
 #[test]
@@ -78,16 +85,29 @@ fn a_capture_with_a_hole_becomes_the_part_that_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     let mut packets = Talk::default().packets(&small().segments);
     let middle = packets.len() / 2;
-    let gone = middle + packets[middle..].iter().position(|p| !p.payload.is_empty()).unwrap();
+    let gone = middle
+        + packets[middle..]
+            .iter()
+            .position(|p| !p.payload.is_empty())
+            .unwrap();
     packets.remove(gone);
     let mut file = plain_pcap(&packets);
     file.pop();
     std::fs::write(folder.path().join("hole.pcap"), file).unwrap();
     let (summary, errors, code) = told(&etcdtap(folder.path(), &["hole.pcap", "-o", "a.mcap"]));
     assert_eq!((errors.as_str(), code), ("", Some(1)), "{summary}");
-    assert!(summary.contains("hole.pcap ends within the record that begins at byte "), "{summary}");
-    assert!(summary.contains("1 connection was not read to the end"), "{summary}");
-    assert!(summary.contains("10.0.0.7:40312 to 10.0.0.5:2379: "), "{summary}");
+    assert!(
+        summary.contains("hole.pcap ends within the record that begins at byte "),
+        "{summary}"
+    );
+    assert!(
+        summary.contains("1 connection was not read to the end"),
+        "{summary}"
+    );
+    assert!(
+        summary.contains("10.0.0.7:40312 to 10.0.0.5:2379: "),
+        "{summary}"
+    );
     assert!(folder.path().join("a.mcap").exists());
 }
 
@@ -125,10 +145,17 @@ fn what_is_no_capture_is_one_sentence() {
         ),
     ] {
         let (summary, errors, code) = told(&etcdtap(folder.path(), args));
-        assert_eq!((errors.as_str(), code), (sentence, Some(expected)), "{summary}");
+        assert_eq!(
+            (errors.as_str(), code),
+            (sentence, Some(expected)),
+            "{summary}"
+        );
     }
     let (_, errors, code) = told(&etcdtap(folder.path(), &["talk.pcap", "--port", "4001"]));
-    assert!(errors.contains("no connection to port 4001 that can be followed"), "{errors}");
+    assert!(
+        errors.contains("no connection to port 4001 that can be followed"),
+        "{errors}"
+    );
     assert_eq!(code, Some(1));
     let (_, errors, code) = told(&etcdtap(folder.path(), &["talk.pcap", "--port", "0"]));
     assert!(errors.starts_with("etcdtap: --port: "), "{errors}");
@@ -136,9 +163,16 @@ fn what_is_no_capture_is_one_sentence() {
     // Nothing is left behind.
     let left = std::fs::read_dir(folder.path()).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.iter().all(|name| !name.to_str().unwrap().contains("mcap")), "{left:?}");
+    assert!(
+        left.iter()
+            .all(|name| !name.to_str().unwrap().contains("mcap")),
+        "{left:?}"
+    );
 
     let (summary, _, code) = told(&etcdtap(folder.path(), &["half.pcap.zst"]));
-    assert!(summary.contains("half.pcap.zst cannot be read to its end"), "{summary}");
+    assert!(
+        summary.contains("half.pcap.zst cannot be read to its end"),
+        "{summary}"
+    );
     assert_eq!(code, Some(1));
 }
