@@ -7,10 +7,13 @@ pub mod demo;
 mod diagnostics;
 mod failure;
 pub mod fault;
+mod look;
 pub mod proxy;
 pub mod scenario;
 mod scorecard;
 pub mod settings;
+mod show;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -48,7 +51,11 @@ Examples:
     etcdtap scenario run leader-election
 
   Say from the log how clients took it:
-    etcdtap scorecard calls.ndjson --expect 'recovery < 10s'";
+    etcdtap scorecard calls.ndjson --expect 'recovery < 10s'
+
+  Look into a recording that proxy --record wrote, and count what is in it:
+    etcdtap show calls.mcap --key /registry/pods/lab/web-0
+    etcdtap stats calls.mcap --resource pods";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -73,6 +80,8 @@ enum Command {
     Fault(fault::FaultArgs),
     Scenario(scenario::ScenarioArgs),
     Scorecard(scorecard::ScorecardArgs),
+    Show(Box<show::ShowArgs>),
+    Stats(Box<stats::StatsArgs>),
     Completions(Completions),
 }
 
@@ -120,6 +129,8 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
         Command::Fault(args) => fault::run(args),
         Command::Scenario(args) => scenario::run(args),
         Command::Scorecard(args) => scorecard::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Stats(args) => stats::run(&args),
         Command::Completions(Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "etcdtap", &mut script);

@@ -5,13 +5,15 @@ use clap_complete::Shell;
 
 use super::{Arguments, usage};
 
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 9] = [
     "proxy",
     "demo",
     "decode",
     "fault",
     "scenario",
     "scorecard",
+    "show",
+    "stats",
     "completions",
 ];
 
@@ -38,7 +40,7 @@ fn every_help_has_an_example() {
         assert!(help.contains(&format!("etcdtap {name}")), "{help}");
     }
     let whole = Arguments::command().render_long_help().to_string();
-    for name in &COMMANDS[..6] {
+    for name in &COMMANDS[..8] {
         assert!(whole.contains(&format!("etcdtap {name}")), "{whole}");
     }
 }

@@ -16,6 +16,7 @@
 //! | [`recorder`], [`files`] | the thread that writes files, and what they are called |
 //! | [`redact`] | what may stand in a file |
 //! | [`reader`] | a recording, as far as it is whole |
+//! | [`stats`] | who did what, counted |
 //!
 //! The relay fails open, the recorder fails closed: a call passes whatever
 //! happens here, and what cannot be understood is not written down.
@@ -34,3 +35,4 @@ pub mod recorder;
 pub mod redact;
 pub mod schema;
 pub mod scribe;
+pub mod stats;
