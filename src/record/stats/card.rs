@@ -139,7 +139,7 @@ impl Stats {
             table.row(row_of(&shown(name), row));
         }
         let left = rows.0.len().saturating_sub(self.top);
-        writeln!(f, "\n{table}{}", more(left))
+        write!(f, "\n{table}{}", more(left))
     }
 
     fn heavy_table(
@@ -158,7 +158,7 @@ impl Stats {
             let about = if one.doubt > 0 { "≤ " } else { "" };
             table.row([shown(&one.name), format!("{about}{}", figure(one.weight))]);
         }
-        writeln!(f, "\n{table}")
+        write!(f, "\n{table}")
     }
 }
 
@@ -204,7 +204,7 @@ impl fmt::Display for Stats {
             ],
         );
         table.row(row_of("all", &self.all));
-        writeln!(f, "\n{table}")?;
+        write!(f, "\n{table}")?;
         self.calls_table(f, "METHOD", &self.by_method)?;
         self.calls_table(f, "VERB", &self.by_verb)?;
         self.calls_table(f, "RESOURCE", &self.by_resource)?;
@@ -229,7 +229,7 @@ impl fmt::Display for Stats {
                     size(answer.bytes),
                 ]);
             }
-            writeln!(f, "\n{table}")?;
+            write!(f, "\n{table}")?;
         }
         if !self.watches.0.is_empty() {
             watches_table(f, &self.watches, self.top)?;
@@ -242,14 +242,14 @@ impl fmt::Display for Stats {
                 table.row([method, status, message, grouped(*count)]);
             }
             let left = self.errors.0.len().saturating_sub(self.top);
-            writeln!(f, "\n{table}{}", more(left))?;
+            write!(f, "\n{table}{}", more(left))?;
         }
         if !self.faults.0.is_empty() {
             let mut table = Table::new(1, &["FAULT", "HITS"]);
             for (name, count) in self.faults.first(self.top, |count| *count) {
                 table.row([shown(name), grouped(*count)]);
             }
-            writeln!(f, "\n{table}")?;
+            write!(f, "\n{table}")?;
         }
         Ok(())
     }
@@ -279,7 +279,7 @@ fn watches_table(f: &mut fmt::Formatter<'_>, rows: &Rows<Watches>, top: usize) -
             lag(row.lag.highest()),
         ]);
     }
-    writeln!(f, "\n{table}{}", more(rows.0.len().saturating_sub(top)))
+    write!(f, "\n{table}{}", more(rows.0.len().saturating_sub(top)))
 }
 
 fn row_of(name: &str, row: &Calls) -> [String; 10] {

@@ -157,6 +157,9 @@ impl Stats {
                 operation,
                 lag,
             } => {
+                if note.watched == Watched::Progress {
+                    return;
+                }
                 let resource = resource(operation);
                 let client = client(&note.peers, note.user_agent.as_deref());
                 let name = format!("{resource}\0{client}");

@@ -10,8 +10,8 @@ use crate::record::recall::Recall;
 use crate::trace::fixtures::{Time, a_little_of_everything, create};
 
 /// What the figures are of these events.
-fn of(events: &[Event], top: usize) -> Stats {
-    let anchor = Time::new().anchor();
+fn of(time: Time, events: &[Event], top: usize) -> Stats {
+    let anchor = time.anchor();
     let keys = KeySpace::default();
     let mut recall = Recall::new(Instant::now());
     let mut stats = Stats::new(top);
@@ -39,7 +39,8 @@ fn of(events: &[Event], top: usize) -> Stats {
 
 #[test]
 fn everything_is_counted_where_it_belongs() {
-    let stats = of(&a_little_of_everything(Time::new()), 10).to_json();
+    let time = Time::new();
+    let stats = of(time, &a_little_of_everything(time), 10).to_json();
     assert_eq!(stats["all"]["calls"], 8);
     assert_eq!(stats["all"]["errors"], 2);
     assert_eq!(stats["all"]["conflicts"], 1);
@@ -80,9 +81,10 @@ fn everything_is_counted_where_it_belongs() {
 
 #[test]
 fn the_tables_have_all_of_it() {
-    let text = of(&a_little_of_everything(Time::new()), 3).to_string();
+    let time = Time::new();
+    let text = of(time, &a_little_of_everything(time), 3).to_string();
     for part in [
-        "12 lines from 2026-11-03T08:05:32.000Z to 2026-11-03T08:10:35.000Z",
+        "16 lines from 2026-11-03T08:05:32.000Z to 2026-11-03T08:10:35.000Z",
         "connections: 1",
         "METHOD ",
         "CLIENT ",
@@ -113,7 +115,7 @@ fn rows_are_bounded_whatever_is_named() {
             Event::Call(call)
         })
         .collect();
-    let stats = of(&events, 5);
+    let stats = of(time, &events, 5);
     assert_eq!(stats.errors.0.len(), ROWS_MAX + 1);
     assert_eq!(stats.errors.0[OTHERS], 500);
     assert_eq!(stats.biggest.len(), 5);
