@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import time
 
-from bench_wire import PUT, RANGE, WATCH, Client, field, frame, request
+from bench_wire import NOBODY, PUT, RANGE, WATCH, Client, field, frame, request
 
 WINDOW = 65535
 # Credit is given when so much is owed, as grpc-go does at its default windows.
@@ -156,17 +156,18 @@ def watch(neighbour, key, latencies):
 class Exactness:
     """Parts of scripts/bench."""
 
-    def with_plan(self, text, *more):
+    def plan(self, text):
         plan = self.dir / "plan.yaml"
         plan.write_text(text)
-        return self.etcdtap("--faults", str(plan), *more)
+        return ["--faults", str(plan)]
+
+    def with_plan(self, text, *more):
+        return self.etcdtap(*self.plan(text), *more)
 
     def armed(self):
         """CPU time per call with a fault that is judged and matches nothing."""
         plain, plain_port = self.etcdtap()
-        armed, armed_port = self.with_plan(
-            "faults: [{name: nobody, match: {method: Range, resource: secrets, namespace: nowhere}, action: {delay: "
-            "{response: 1s}}}]")
+        armed, armed_port = self.with_plan(NOBODY)
         print("\nCPU time per call in microseconds without a fault, and with one that is armed, has to judge every call, "
               f"and matches none (medians of {self.args.rounds} rounds, and of their ratios; goal: 1.05x). The last "
               "column is the calmest quarter of the rounds of each, where least else went on\n")

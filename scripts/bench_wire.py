@@ -8,6 +8,10 @@ RANGE = "/etcdserverpb.KV/Range"
 PUT = "/etcdserverpb.KV/Put"
 WATCH = "/etcdserverpb.Watch/Watch"
 
+# A fault that has to judge every Range, and matches none.
+NOBODY = ("faults: [{name: nobody, match: {method: Range, resource: secrets, namespace: nowhere}, "
+          "action: {delay: {response: 1s}}}]")
+
 
 def varint(n):
     out = b""

@@ -20,12 +20,13 @@
 //! | [`scenario`] | incidents: plans with a name, parameters and a time line |
 //! | [`trace`] | the finished call and its sinks: the log, the summary |
 //! | [`record`] | recordings: written, redacted, read |
+//! | [`import`] | packet captures: the connections in them, put back together |
 //! | [`score`] | how a client took a failure, from the trace or from a log |
 //! | [`control`] | the admin API, through which faults are changed while calls pass |
 //! | [`net`] | sockets, TLS, timers: the only place that does I/O on the data path |
 //! | [`cli`] | the command line, one file a command |
 //!
-//! Everything above `trace` is sans-io: bytes and `now` go in, bytes, events
+//! Everything above `trace`, and `import`, is sans-io: bytes and `now` go in, bytes, events
 //! and the next time-out come out.
 
 pub mod cli;
@@ -36,6 +37,7 @@ pub mod filter;
 pub mod grpc;
 pub mod http1;
 pub mod http2;
+pub mod import;
 pub mod kube;
 pub mod net;
 pub mod notation;

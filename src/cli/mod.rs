@@ -5,8 +5,10 @@ mod call_log;
 pub mod decode;
 pub mod demo;
 mod diagnostics;
+mod export;
 mod failure;
 pub mod fault;
+mod import;
 mod look;
 pub mod proxy;
 pub mod scenario;
@@ -53,9 +55,15 @@ Examples:
   Say from the log how clients took it:
     etcdtap scorecard calls.ndjson --expect 'recovery < 10s'
 
-  Look into a recording that proxy --record wrote, and count what is in it:
+  Make a recording of what tcpdump captured:
+    etcdtap import etcd.pcap
+
+  Look into a recording, and count what is in it:
     etcdtap show calls.mcap --key /registry/pods/lab/web-0
-    etcdtap stats calls.mcap --resource pods";
+    etcdtap stats calls.mcap --resource pods
+
+  Take it to other tools:
+    etcdtap export calls.mcap --to parquet -o calls.parquet";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -80,8 +88,10 @@ enum Command {
     Fault(fault::FaultArgs),
     Scenario(scenario::ScenarioArgs),
     Scorecard(scorecard::ScorecardArgs),
+    Import(import::ImportArgs),
     Show(Box<show::ShowArgs>),
     Stats(Box<stats::StatsArgs>),
+    Export(Box<export::ExportArgs>),
     Completions(Completions),
 }
 
@@ -129,6 +139,8 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
         Command::Fault(args) => fault::run(args),
         Command::Scenario(args) => scenario::run(args),
         Command::Scorecard(args) => scorecard::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Completions(Completions { shell }) => {

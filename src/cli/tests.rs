@@ -5,13 +5,15 @@ use clap_complete::Shell;
 
 use super::{Arguments, usage};
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 11] = [
     "proxy",
     "demo",
     "decode",
     "fault",
     "scenario",
     "scorecard",
+    "import",
+    "export",
     "show",
     "stats",
     "completions",
@@ -40,17 +42,25 @@ fn every_help_has_an_example() {
         assert!(help.contains(&format!("etcdtap {name}")), "{help}");
     }
     let whole = Arguments::command().render_long_help().to_string();
-    for name in &COMMANDS[..8] {
+    for name in &COMMANDS[..10] {
         assert!(whole.contains(&format!("etcdtap {name}")), "{whole}");
     }
 }
 
 #[test]
 fn every_flag_of_the_scorecard_is_documented() {
-    let page = include_str!("../../docs/scorecard.md");
+    documented("scorecard", include_str!("../../docs/scorecard.md"));
+}
+
+#[test]
+fn every_flag_of_import_is_documented() {
+    documented("import", include_str!("../../docs/import.md"));
+}
+
+fn documented(name: &str, page: &str) {
     let mut command = Arguments::command();
-    let scorecard = command.find_subcommand_mut("scorecard").unwrap();
-    for flag in scorecard.get_arguments().filter_map(|one| one.get_long()) {
+    let command = command.find_subcommand_mut(name).unwrap();
+    for flag in command.get_arguments().filter_map(|one| one.get_long()) {
         assert!(page.contains(&format!("--{flag}")), "--{flag}");
     }
 }

@@ -114,8 +114,9 @@ impl Course {
         if responses {
             orders.push(Order::Careful(Side::Server, true));
         }
-        let requests = verdict.request_messages.is_some();
-        orders.push(Order::Careful(Side::Client, requests));
+        if verdict.request_messages.is_some() {
+            orders.push(Order::Careful(Side::Client, true));
+        }
     }
 
     fn cuts(&self) -> bool {

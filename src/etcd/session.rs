@@ -228,6 +228,56 @@ impl Session {
         self.deadline = None;
     }
 
+    /// What `from` sends from here on cannot be read, through no fault of its own:
+    /// a capture lacks a part of it, say. The connection goes on unread, and its
+    /// open calls are told of as far as they were seen. `what` goes on after
+    /// "client" or "server", `rule` says where that comes from.
+    pub fn lose_sight(
+        &mut self,
+        from: Side,
+        rule: &'static str,
+        what: impl Into<std::borrow::Cow<'static, str>>,
+        now: Instant,
+    ) {
+        let offence = Offence::new(from, ErrorCode::NO_ERROR, StreamId::CONNECTION, rule, what);
+        match &mut self.protocol {
+            Protocol::Http2(connection) => {
+                connection.stop(offence, now);
+                self.collect();
+            }
+            Protocol::Http1(_) => {
+                self.end_calls(Some(from), now);
+                self.stop(offence, now);
+            }
+            Protocol::Undecided { .. } => self.stop(offence, now),
+            Protocol::Opaque => {}
+        }
+    }
+
+    /// Whether the connection is not read any more.
+    pub fn is_out_of_sight(&self) -> bool {
+        match &self.protocol {
+            Protocol::Http2(connection) => !connection.is_following(),
+            Protocol::Opaque => true,
+            Protocol::Http1(_) | Protocol::Undecided { .. } => false,
+        }
+    }
+
+    /// `from` sent so many bytes that nobody has: they are counted.
+    pub fn handle_unseen(&mut self, from: Side, bytes: u64) {
+        self.bytes[from] += bytes;
+    }
+
+    /// As [`Session::finish`], for a connection that went on when nobody looked any
+    /// more: of its open calls it is not said that they ended.
+    pub fn leave(&mut self, how: &str, now: Instant) {
+        if let Protocol::Http2(connection) = &mut self.protocol {
+            connection.halt(now);
+            self.collect();
+        }
+        self.finish(how, now);
+    }
+
     /// The rules may have changed: what is held by one that was taken away is let
     /// go.
     pub fn handle_change(&mut self, now: Instant) {
@@ -522,6 +572,15 @@ impl Session {
 
     /// Looks at the rules again.
     fn refresh(&mut self, now: Instant) {
+        if let Protocol::Http2(connection) = &self.protocol
+            && !connection.tap_ref().bench.is_current(now)
+        {
+            self.refresh_closely(now);
+        }
+    }
+
+    #[cold]
+    fn refresh_closely(&mut self, now: Instant) {
         let Protocol::Http2(connection) = &mut self.protocol else {
             return;
         };

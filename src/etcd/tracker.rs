@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::Event;
 use super::call::Ending;
 use super::message::Message;
-use super::method::{Method, MethodName};
+use super::method::MethodName;
 use super::open_call::{Encoding, Kind, OpenCall, Trial};
 use super::plain_request::PlainRequest;
 use super::scribe::{Begun, Scribe, Told};
@@ -29,7 +29,7 @@ pub(super) struct Tracker {
     /// The `user-agent` seen last: nearly always the connection's only one.
     pub user_agent: Option<Arc<str>>,
     /// The request head at hand. Header blocks come whole, so there is one.
-    head: Head,
+    pub(super) head: Head,
     /// A message that is of no use at the moment, for the next one.
     pub(super) spare: Option<Box<Message>>,
     /// Who decides about calls, and what comes of that.
@@ -40,16 +40,16 @@ pub(super) struct Tracker {
 
 /// What is kept of a request's header fields until the block is whole.
 #[derive(Debug, Default)]
-struct Head {
+pub(super) struct Head {
     method: Vec<u8>,
     path: Vec<u8>,
     grpc: bool,
     encoding: Encoding,
     user_agent: Option<Arc<str>>,
     /// Faults can strike it.
-    touchable: bool,
+    pub touchable: bool,
     /// All fields, where they may be needed again.
-    fields: Vec<HeaderField>,
+    pub fields: Vec<HeaderField>,
     /// Bytes of their values.
     kept: usize,
 }
@@ -232,13 +232,8 @@ impl Tap for Tracker {
                     let mut call = Box::new(OpenCall::new(id, method, name, started));
                     call.user_agent = head.user_agent.take();
                     call.directions.client.encoding = head.encoding;
-                    if head.touchable && self.bench.is_armed() {
-                        let fields = std::mem::take(&mut head.fields);
-                        self.suspect(&mut call, fields, end_stream, orders, now);
-                        self.consider_watching(&mut call, &mut Doing { orders, now });
-                    } else if self.bench.is_armed() && call.method == Method::Watch {
-                        // Its frames do not pass one by one yet.
-                        self.bench.look_again(now, id);
+                    if self.bench.is_armed() {
+                        self.try_head(&mut call, end_stream, orders, now);
                     }
                     Stream::Call(call)
                 } else {
@@ -374,9 +369,14 @@ impl Tap for Tracker {
         }
     }
 
+    fn may_decide(&self, from: Side, stream: &Stream) -> bool {
+        from == Side::Client && matches!(stream, Stream::Call(call) if call.is_suspect())
+    }
+
     fn passed(&mut self, from: Side, stream: &mut Stream, now: Instant) {
         if let Stream::Call(call) = stream
             && from == Side::Server
+            && call.trial.is_some()
         {
             self.told_the_end(call, now);
         }

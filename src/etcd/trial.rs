@@ -7,10 +7,12 @@ use std::time::Instant;
 
 use super::call::{Ending, Request};
 use super::course::{Course, Told, Wanted};
+use super::method::Method;
 use super::open_call::{Judged, Kind, OpenCall, Trial};
 use super::tracker::Tracker;
 use super::verdict::{Asked, Errand, FaultId, Hit, Judge, MOST_KEPT, Refreshed, Suspicion};
 use super::watch_verdict::{AskedWatch, Moment, Strike};
+use super::watching::Doing;
 use crate::grpc::PREFIX_LEN;
 use crate::http2::{Side, StreamId};
 use crate::relay::{HeaderField, Hold, HoldAccount, Order, Peers};
@@ -51,6 +53,11 @@ impl Bench {
             self.refreshed = judge.refresh(now);
         }
         self.refreshed
+    }
+
+    /// Whether the rules stand as they did at the last look.
+    pub fn is_current(&self, now: Instant) -> bool {
+        (self.judge.as_ref()).is_none_or(|judge| judge.is_current(now))
     }
 
     /// Whether any call could be touched.
@@ -243,34 +250,46 @@ impl Errand {
 }
 
 impl Tracker {
-    /// The head of a request is known.
-    pub(super) fn suspect(
+    /// The head of a request is known, while faults could touch it.
+    #[inline(never)]
+    pub(super) fn try_head(
         &mut self,
         call: &mut OpenCall,
-        fields: Vec<HeaderField>,
         end_stream: bool,
         orders: &mut Vec<Order>,
         now: Instant,
     ) {
+        // A request that ends with its head etcd has whole already.
+        if self.head.touchable && !end_stream {
+            self.suspect(call, now);
+        }
+        if call.method == Method::Watch {
+            if self.head.touchable {
+                self.consider_watching(call, &mut Doing { orders, now });
+            } else {
+                // Its frames do not pass one by one yet.
+                self.bench.look_again(now, call.id);
+            }
+        }
+    }
+
+    fn suspect(&mut self, call: &mut OpenCall, now: Instant) {
         let Some(judge) = &mut self.bench.judge else {
             return;
         };
-        if end_stream {
-            // etcd has all of it already.
-            return;
-        }
-        let suspicion = judge.suspects(&call.asked(&self.peers, &Request::Unread, 0), now);
-        if suspicion == Suspicion::None {
-            return;
-        }
-        let kept = (suspicion == Suspicion::JudgeAndKeep)
-            .then(|| Box::new(Errand::new(call.id, fields, &self.bench.held)));
+        let kept = match judge.suspects(&call.asked(&self.peers, &Request::Unread, 0), now) {
+            Suspicion::None => return,
+            Suspicion::Judge => None,
+            Suspicion::JudgeAndKeep => {
+                let fields = std::mem::take(&mut self.head.fields);
+                Some(Box::new(Errand::new(call.id, fields, &self.bench.held)))
+            }
+        };
         self.bench.trials += 1;
         call.trial = Some(Trial::Suspect {
             kept,
             request_end: 0,
         });
-        orders.push(Order::Careful(Side::Client, true));
     }
 
     /// A message begins; its prefix ended at the content offset `at`.
@@ -358,6 +377,21 @@ impl Tracker {
 
     /// The first message is whole, or there is none.
     pub(super) fn judge(&mut self, call: &mut OpenCall, orders: &mut Vec<Order>, now: Instant) {
+        // Nearly every call is nobody's, and that is told with little code.
+        if let Some(Trial::Suspect { kept: None, .. }) = call.trial
+            && let Kind::Plain = call.kind
+            && let Some(judge) = &self.bench.judge
+            && judge.passes_by(call.method, &call.request)
+        {
+            call.trial = None;
+            self.bench.trials -= 1;
+            return;
+        }
+        self.judge_closely(call, orders, now);
+    }
+
+    #[cold]
+    fn judge_closely(&mut self, call: &mut OpenCall, orders: &mut Vec<Order>, now: Instant) {
         let suspect = call
             .trial
             .take_if(|trial| matches!(trial, Trial::Suspect { .. }));
@@ -371,7 +405,6 @@ impl Tracker {
         };
         // What etcd has answered already, or what has no message, is not judged.
         if call.over || request_end == 0 {
-            orders.push(Order::Careful(Side::Client, false));
             return;
         }
         let watch;
@@ -386,7 +419,6 @@ impl Tracker {
         let bytes = request_end.saturating_sub(PREFIX_LEN as u64);
         let asked = call.asked(&self.peers, request, bytes);
         let Some(verdict) = judge.judge(&asked, now) else {
-            orders.push(Order::Careful(Side::Client, false));
             return;
         };
         let course = Course::new(*verdict, now);

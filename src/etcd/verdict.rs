@@ -39,9 +39,21 @@ pub trait Judge: fmt::Debug + Send {
     /// wakes up, so it has to be quick where nothing has changed.
     fn refresh(&mut self, now: Instant) -> Refreshed;
 
+    /// Whether [`Judge::refresh`] would say what it said last, nothing having
+    /// changed.
+    fn is_current(&self, _now: Instant) -> bool {
+        false
+    }
+
     /// Whether a call of which only the head is known could be touched: then it
     /// will be judged, and its frames pass whole or not at all.
     fn suspects(&mut self, call: &Asked<'_>, now: Instant) -> Suspicion;
+
+    /// Whether it is plain at a glance that no rule fits such a request: then the
+    /// call is not judged.
+    fn passes_by(&self, _method: Method, _request: &Request) -> bool {
+        false
+    }
 
     /// What is to become of a call that was suspected. `None` lets it pass.
     fn judge(&mut self, call: &Asked<'_>, now: Instant) -> Option<Box<Verdict>>;

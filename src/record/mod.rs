@@ -16,6 +16,7 @@
 //! | [`recorder`], [`files`] | the thread that writes files, and what they are called |
 //! | [`redact`] | what may stand in a file |
 //! | [`reader`] | a recording, as far as it is whole |
+//! | [`export`] | a recording in other people's formats |
 //! | [`stats`] | who did what, counted |
 //!
 //! The relay fails open, the recorder fails closed: a call passes whatever
@@ -24,6 +25,7 @@
 pub mod assembly;
 pub mod batch;
 pub mod container;
+pub mod export;
 pub mod files;
 pub mod index;
 pub mod line;

@@ -88,6 +88,27 @@ impl Recorder {
     /// # Errors
     /// If its first file cannot be created, or a thread not be started.
     pub fn start(options: RecorderOptions, policy: Policy) -> io::Result<Recorder> {
+        Recorder::begin(options, policy, None)
+    }
+
+    /// As [`Recorder::start`], of what passed at another time: the clocks go as
+    /// `anchor` says.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_at(
+        options: RecorderOptions,
+        policy: Policy,
+        anchor: Anchor,
+    ) -> io::Result<Recorder> {
+        Recorder::begin(options, policy, Some(anchor))
+    }
+
+    fn begin(
+        options: RecorderOptions,
+        policy: Policy,
+        clock: Option<Anchor>,
+    ) -> io::Result<Recorder> {
         let family = Family::of(&options.path)?;
         for adopted in family.adopt()? {
             tracing::info!(
@@ -96,7 +117,7 @@ impl Recorder {
             );
         }
         let (way, outlet) = queue(options.queue_bytes, options.overflow);
-        let anchor = Anchor::now();
+        let anchor = clock.unwrap_or_else(Anchor::now);
         let values = policy.values.as_str().to_owned();
         let mut writer = Writer {
             outlet,
@@ -104,10 +125,11 @@ impl Recorder {
             family,
             values,
             epoch: anchor.at,
+            clock,
             file: None,
             owed: Vec::new(),
             sent: 0,
-            flushed: anchor.at,
+            flushed: Instant::now(),
             told: Lost::default(),
             recorded: Recorded::default(),
             stuck: None,
@@ -176,6 +198,8 @@ struct Writer {
     family: Family,
     values: String,
     epoch: Instant,
+    /// How the clocks go, where they are not those of now.
+    clock: Option<Anchor>,
     /// There always is one, but while one follows another.
     file: Option<Current>,
     /// Bytes that the disk has not taken yet, from `sent` on.
@@ -284,7 +308,7 @@ impl Writer {
     fn look(&mut self, now: Instant) {
         if now.saturating_duration_since(self.flushed) >= self.options.flush {
             self.flushed = now;
-            let anchor = Anchor::now();
+            let anchor = self.anchor();
             self.assembly.set_epoch(nanos(&anchor, self.epoch));
             self.tell_losses(nanos(&anchor, now));
             self.end_chunk();
@@ -462,7 +486,7 @@ impl Writer {
     }
 
     fn end(&mut self) {
-        self.tell_losses(nanos(&Anchor::now(), Instant::now()));
+        self.tell_losses(nanos(&self.anchor(), Instant::now()));
         self.end_chunk();
         let patience = Instant::now() + END_PATIENCE;
         while !self.write() && Instant::now() < patience {
@@ -471,6 +495,10 @@ impl Writer {
         self.close();
         self.recorded.lost = self.outlet.lost();
         self.recorded.waited = self.outlet.waited();
+    }
+
+    fn anchor(&self) -> Anchor {
+        self.clock.unwrap_or_else(Anchor::now)
     }
 
     fn is_finishing(&self) -> bool {

@@ -149,41 +149,21 @@ impl<T: Tap> Connection<T> {
     }
 
     fn follow(&mut self, from: Side, bytes: &[u8], now: Instant) {
-        let framed = self.watchful || self.interposed || self.halves[from].framed;
-        self.halves[from].at = 0;
+        let half = &mut self.halves[from];
+        let framed = self.watchful || self.interposed || half.framed;
+        half.at = 0;
         if !framed {
-            self.halves[from].out.pass(0..bytes.len());
-            self.halves[from].at = bytes.len();
+            half.out.pass(0..bytes.len());
+            half.at = bytes.len();
+        } else if !self.interposed && !half.framed && half.deframer.at_frame_boundary() {
+            half.in_a_run = true;
         }
+        // Until its next boundary the direction passes bytes as they come.
+        let mut unaligned = framed && !half.framed && !half.in_a_run;
         let mut input = bytes;
         loop {
-            let half = &mut self.halves[from];
-            if framed && !half.framed && half.deframer.at_frame_boundary() {
-                // From here on frames pass one by one.
-                let at = bytes.len() - input.len();
-                half.out.pass(0..at);
-                half.out.set_mid_frame(false);
-                if half.deframer.has_begun() {
-                    half.out.begin();
-                }
-                half.at = at;
-                half.framed = true;
-            }
-            let skip = half.deframer.skip_left();
-            if framed && !half.framed && skip > 0 {
-                // Up to the boundary, and not beyond.
-                let (mut skipped, rest) = input.split_at(skip.min(input.len()));
-                if half
-                    .deframer
-                    .next(&mut skipped)
-                    .is_ok_and(|piece| piece.is_none())
-                {
-                    input = rest;
-                    if input.is_empty() {
-                        break;
-                    }
-                    continue;
-                }
+            if unaligned {
+                unaligned = !self.align(from, &mut input, bytes);
             }
             match self.step(from, &mut input, bytes, now) {
                 Ok(true) => {}
@@ -198,17 +178,42 @@ impl<T: Tap> Connection<T> {
             // What a fault has begun before it was taken away goes on.
             self.watchful = self.tap.is_involved();
         }
-        let calm = !self.watchful && !self.interposed;
         let half = &mut self.halves[from];
         if !half.framed {
-            half.out.pass(half.at..bytes.len());
+            let left = if half.in_a_run { 0 } else { half.at };
+            half.in_a_run = false;
+            half.out.pass(left..bytes.len());
             half.out.set_mid_frame(!half.deframer.at_frame_boundary());
             if half.deframer.has_begun() {
                 half.out.begin();
             }
-        } else if calm && half.carry.is_empty() && half.deframer.at_frame_boundary() {
+        } else if !self.interposed && half.carry.is_empty() && half.deframer.at_frame_boundary() {
+            // The next ones leave in a run again, or as they come.
             half.framed = false;
         }
+    }
+
+    /// Frames of `from` are to leave one by one from its next boundary on:
+    /// whether that was reached. Of `input` nothing beyond it is taken.
+    #[cold]
+    fn align(&mut self, from: Side, input: &mut &[u8], bytes: &[u8]) -> bool {
+        let half = &mut self.halves[from];
+        let skip = half.deframer.skip_left().min(input.len());
+        if skip > 0 {
+            let (mut skipped, rest) = input.split_at(skip);
+            // What is skipped is no piece, and no offence.
+            let _ = half.deframer.next(&mut skipped);
+            *input = rest;
+        }
+        if !half.deframer.at_frame_boundary() {
+            return false;
+        }
+        half.at = bytes.len() - input.len();
+        half.end_run();
+        if half.deframer.has_begun() {
+            half.out.begin();
+        }
+        true
     }
 
     /// What `by` sent cannot be followed.
@@ -218,6 +223,9 @@ impl<T: Tap> Connection<T> {
             self.stop(offence, now);
         } else {
             let half = &mut self.halves[by];
+            if half.in_a_run {
+                half.end_run();
+            }
             half.out.pass_carried(&mut half.carry);
             half.out.pass(half.at..len);
             self.stop(offence, now);
@@ -243,6 +251,9 @@ impl<T: Tap> Connection<T> {
         }
         self.phase = Phase::Open;
         let half = &mut self.halves[by];
+        if half.in_a_run {
+            half.end_run();
+        }
         let at = half.at.max(half.out.passed_to());
         if half.framed {
             half.out.pass_carried(&mut half.carry);
@@ -300,8 +311,16 @@ impl<T: Tap> Connection<T> {
 
     /// Gives up following the connection because of `offence`.
     pub fn stop(&mut self, offence: Offence, now: Instant) {
+        if self.halt(now) {
+            self.tap.stopped(offence, now);
+        }
+    }
+
+    /// Gives up following the connection, which may go on; whether it was followed
+    /// until now.
+    pub fn halt(&mut self, now: Instant) -> bool {
         if self.phase != Phase::Following {
-            return;
+            return false;
         }
         self.phase = match self.interposed {
             true => Phase::Closed,
@@ -320,7 +339,7 @@ impl<T: Tap> Connection<T> {
             half.deframer = fresh.deframer;
             half.decoder = fresh.decoder;
         }
-        self.tap.stopped(offence, now);
+        true
     }
 
     /// Whether the connection is still followed.

@@ -18,10 +18,15 @@ pub(super) struct DataFrame<'a> {
 }
 
 /// How a DATA frame that begins is to pass.
-pub(super) fn passing<S>(from: Side, slot: &mut Slot<S>, half: &Half, whole: bool) -> Passing {
+pub(super) fn passing<S>(
+    from: Side,
+    slot: &mut Slot<S>,
+    half: &Half,
+    careful: bool,
+    whole: bool,
+) -> Passing {
     // What the receiver has room for on the connection, this piece included.
     let fits = half.ahead <= 0 || whole && half.blocked.is_empty() && half.room() >= 0;
-    let careful = slot.careful[from];
     match &slot.touch {
         None if fits && careful => Passing::Careful,
         None if fits => Passing::AsCame,

@@ -52,11 +52,18 @@ impl<T: Tap> Connection<T> {
         } = self;
         let (half, peer) = split(halves, from);
         half.pass_skipped(bytes.len());
+        if half.in_a_run {
+            half.at = bytes.len() - input.len();
+        }
         let Some(piece) = half.deframer.next(input)? else {
+            if half.in_a_run && half.at < bytes.len() {
+                // It waits for its end.
+                half.end_run();
+            }
             half.keep_the_rest(bytes);
             return Ok(false);
         };
-        let framed = half.framed;
+        let mut framed = half.framed;
         let unit = half.at..bytes.len() - input.len();
         match piece {
             Piece::Data {
@@ -69,6 +76,9 @@ impl<T: Tap> Connection<T> {
             } => {
                 // The chunk lies in the input: the deframer is free again.
                 let chunk = within(bytes, chunk);
+                if !frame_end {
+                    framed = half.single_out();
+                }
                 if from == Side::Server {
                     keepalive.spoke();
                 }
@@ -113,6 +123,9 @@ impl<T: Tap> Connection<T> {
                 if !end_stream {
                     slot.stalls[from].spent(left, &mut half.stalls, now);
                 }
+                if slot.touch.is_some() {
+                    framed = half.single_out();
+                }
                 if framed && frame_start {
                     slot.begin_frame(from);
                 }
@@ -126,16 +139,18 @@ impl<T: Tap> Connection<T> {
                     now,
                 };
                 tap.data(&mut slot.state, data, orders);
-                // What a touch begins with must not count what is at hand.
-                if framed {
-                    if !orders.is_empty() {
+                if !orders.is_empty() {
+                    framed = half.single_out();
+                    // What a touch begins with must not count what is at hand.
+                    if framed {
                         apply_gates(orders, slot, held);
                     }
-                    if frame_start {
-                        half.passing = passing(from, slot, half, frame_end);
-                        if half.passing == Passing::Held {
-                            slot.touched();
-                        }
+                }
+                if framed && frame_start {
+                    let careful = slot.careful[from] || tap.may_decide(from, &slot.state);
+                    half.passing = passing(from, slot, half, careful, frame_end);
+                    if half.passing == Passing::Held {
+                        slot.touched();
                     }
                 }
                 slot.content[from] += chunk.len() as u64;
@@ -152,9 +167,10 @@ impl<T: Tap> Connection<T> {
                     };
                     pass_data(from, slot, half, held, bytes, unit, frame);
                     *interposed |= half.passing == Passing::Held || half.passing == Passing::Not;
-                    if end_stream && half.passing == Passing::AsCame {
-                        tap.passed(from, &mut slot.state, now);
-                    }
+                }
+                let passed = half.in_a_run || framed && half.passing == Passing::AsCame;
+                if end_stream && passed {
+                    tap.passed(from, &mut slot.state, now);
                 }
                 if slot.touch.is_some() || !orders.is_empty() || end_stream {
                     self.finish_frame(from, stream, now);
@@ -188,7 +204,7 @@ impl<T: Tap> Connection<T> {
                             }
                         })
                         .map_err(|error| broken(&error))?;
-                    if framed {
+                    if half.single_out() {
                         half.pass_block(unit, stream, &fields, frame);
                     }
                     return Ok(true);
@@ -200,7 +216,8 @@ impl<T: Tap> Connection<T> {
                     // not.
                     if !goodbye.is_above(stream) {
                         *opened += 1;
-                        streams.insert(stream, Slot::new(tap.opened(stream, framed, now)));
+                        let touchable = framed || half.in_a_run;
+                        streams.insert(stream, Slot::new(tap.opened(stream, touchable, now)));
                     }
                 }
                 let Some(slot) = streams.get_mut(&stream) else {
@@ -214,6 +231,7 @@ impl<T: Tap> Connection<T> {
                         })
                         .map_err(|error| broken(&error))?;
                     closed_or_idle(from, stream, *last_client_stream, "HEADERS")?;
+                    framed = half.single_out();
                     if framed && over {
                         half.swallow_block(unit, summary.table_changed);
                     } else if framed {
@@ -221,7 +239,8 @@ impl<T: Tap> Connection<T> {
                     }
                     return Ok(true);
                 };
-                let collect = anew || framed && slot.touch.is_some();
+                let may_be_held = slot.touch.is_some() && (framed || half.in_a_run);
+                let collect = anew || may_be_held;
                 let state = &mut slot.state;
                 let summary = half
                     .decoder
@@ -236,17 +255,20 @@ impl<T: Tap> Connection<T> {
                     return Err(after_end(from, stream, "HEADERS"));
                 }
                 tap.headers(from, state, end_stream, orders, now);
-                // What a touch begins with must not count what is at hand.
-                if framed && !orders.is_empty() {
-                    apply_gates(orders, slot, held);
+                if slot.touch.is_some() || !orders.is_empty() {
+                    framed = half.single_out();
+                    // What a touch begins with must not count what is at hand.
+                    if framed && !orders.is_empty() {
+                        apply_gates(orders, slot, held);
+                    }
                 }
                 let is_head = !std::mem::replace(&mut slot.head[from], true);
                 if end_stream {
                     slot.ended[from] = true;
                     slot.stalls[from].over(&mut half.stalls, now);
                 }
+                let mut passed = end_stream && (framed || half.in_a_run);
                 if framed {
-                    let mut passed = end_stream;
                     match &mut slot.touch {
                         None => half.pass_block(unit, stream, &fields, frame),
                         Some(touch) => {
@@ -280,9 +302,11 @@ impl<T: Tap> Connection<T> {
                             }
                         }
                     }
-                    if passed {
-                        tap.passed(from, &mut slot.state, now);
-                    }
+                } else {
+                    half.owed_table = None;
+                }
+                if passed {
+                    tap.passed(from, &mut slot.state, now);
                 }
                 if slot.touch.is_some() || !orders.is_empty() || end_stream {
                     self.finish_frame(from, stream, now);
@@ -296,6 +320,9 @@ impl<T: Tap> Connection<T> {
                     half.pass_unless(is_gone(*interposed, stream), unit);
                     return Ok(true);
                 };
+                if slot.touch.is_some() {
+                    framed = half.single_out();
+                }
                 if framed && slot.touch.as_ref().is_some_and(|touch| touch.dead[from]) {
                     // It crosses a reset of ours, and its peer knows better.
                     half.swallow(unit, 0);
@@ -354,7 +381,7 @@ impl<T: Tap> Connection<T> {
                 }
                 announced(settings, from, half, peer)?;
                 half.pass_if_framed(unit);
-                if framed {
+                if framed || half.in_a_run {
                     half.out.begin();
                 }
             }
@@ -446,6 +473,7 @@ impl<T: Tap> Connection<T> {
                 let given = match &mut slot.touch {
                     None => increment,
                     Some(touch) => {
+                        half.single_out();
                         let lane = &mut touch.lanes[sender];
                         let given = credit(&mut lane.ahead, lane.pending, increment);
                         match touch.dead[sender] {
@@ -468,6 +496,7 @@ impl<T: Tap> Connection<T> {
             }
             Piece::Preface | Piece::Priority { .. } => half.pass_if_framed(unit),
             Piece::Unknown { length, .. } => {
+                framed = half.single_out();
                 half.pass_if_framed(unit);
                 if framed {
                     half.skip = length as usize;

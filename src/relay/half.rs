@@ -36,8 +36,13 @@ pub(super) struct Half {
     pub out: Outbox,
     /// Frames leave one by one; otherwise bytes do, as they come.
     pub framed: bool,
+    /// Frames could have to leave one by one, and none of the input at hand had
+    /// to so far: they leave in one run, when the input is used up or one has to
+    /// that leaves by itself. Never between two inputs, nor once the connection
+    /// is interposed.
+    pub in_a_run: bool,
     /// How far the input at hand has been dealt with, where frames leave one by
-    /// one.
+    /// one or in a run.
     pub at: usize,
     /// Bytes of a frame of an unknown type that are still to pass.
     pub skip: usize,
@@ -172,6 +177,7 @@ impl Half {
             goaway: None,
             out: Outbox::default(),
             framed: false,
+            in_a_run: false,
             at: 0,
             skip: 0,
             carry: Vec::new(),
@@ -198,6 +204,25 @@ impl Half {
     /// apart, frames that leave one by one leave whole.
     pub fn is_between_frames(&self) -> bool {
         self.framed || self.deframer.at_frame_boundary()
+    }
+
+    /// The frame at hand may have to leave by itself: if frames leave in a run,
+    /// that ends before it. Gives whether it leaves by itself.
+    #[cold]
+    pub fn single_out(&mut self) -> bool {
+        if self.in_a_run {
+            self.end_run();
+        }
+        self.framed
+    }
+
+    /// What was dealt with leaves, and frames leave one by one from here on.
+    #[cold]
+    pub fn end_run(&mut self) {
+        self.in_a_run = false;
+        self.framed = true;
+        self.out.pass(0..self.at);
+        self.out.set_mid_frame(false);
     }
 
     /// The frame or block that the input has reached the end of passes as it

@@ -28,12 +28,6 @@ pub(super) struct Hands<'a, T> {
 
 /// Carries out the orders that count for the frame at hand, and leaves the rest.
 pub(super) fn apply_gates<S>(orders: &mut Vec<Order>, slot: &mut Slot<S>, held: &HoldAccount) {
-    // What is ordered of nearly every call that is looked at.
-    if let [Order::Careful(side, careful)] = orders[..] {
-        slot.careful[side] = careful;
-        orders.clear();
-        return;
-    }
     orders.retain_mut(|order| match order {
         Order::Careful(side, careful) => {
             slot.careful[*side] = *careful;

@@ -14,9 +14,10 @@
 //! | `weather` | what a bad line does to bytes, before they are read |
 //! | `keepalive`, `pings` | PINGs that etcd would punish; their round trips |
 //! | `held`, `stalls` | bytes that faults hold; time without a window |
-//! | `transmit`, `peers` | what leaves, and between whom |
+//! | `transmit`, `peers`, `certificate` | what leaves, between whom, and their names |
 //! | `order`, `tap` | what the layer above may ask, and what it is shown |
 
+mod certificate;
 mod connection;
 mod content;
 mod follow;
@@ -39,6 +40,7 @@ mod tap;
 mod transmit;
 mod weather;
 
+pub use certificate::certificate_name;
 pub use connection::{Connection, MAX_OPEN_STREAMS, SideReport};
 pub use goaway::OwnGoaway;
 pub use half::{Goaway, Resets};

@@ -36,6 +36,11 @@ pub trait Tap {
     /// A part of the stream's content, without padding, as it lies in the input.
     fn data(&mut self, stream: &mut Self::Stream, data: Data<'_>, orders: &mut Vec<Order>);
 
+    /// Whether a DATA frame of `from`'s that begins may decide what becomes of the
+    /// stream by its last byte: then it passes whole or not at all, as if that
+    /// were ordered ([`Order::Careful`]).
+    fn may_decide(&self, from: Side, stream: &Self::Stream) -> bool;
+
     /// What `from` sent on a stream that was touched has been given to the other
     /// side, END_STREAM included.
     fn passed(&mut self, from: Side, stream: &mut Self::Stream, now: Instant);

@@ -20,35 +20,46 @@ use crate::relay::Peers;
 
 /// A call's line.
 #[derive(Debug)]
-pub(crate) struct CallFacts<'l> {
+pub struct CallFacts<'l> {
+    /// The call.
     pub call: &'l Call,
+    /// What it did.
     pub operation: &'l Operation<'l>,
+    /// Whether its line says so.
     pub slow: bool,
+    /// How the clocks stand.
     pub anchor: Anchor,
 }
 
 /// The line of something that happened to a watch.
 #[derive(Debug)]
-pub(crate) struct NoteFacts<'l> {
+pub struct NoteFacts<'l> {
+    /// What happened.
     pub note: &'l WatchNote,
+    /// To what.
     pub operation: &'l Operation<'l>,
     /// In microseconds.
     pub lag: Option<i64>,
+    /// How the clocks stand.
     pub anchor: Anchor,
 }
 
 /// The line of a plain HTTP request.
 #[derive(Debug)]
-pub(crate) struct HttpFacts<'l> {
+pub struct HttpFacts<'l> {
+    /// The connection.
     pub peers: &'l Peers,
+    /// The request and its answer.
     pub exchange: &'l Exchange,
+    /// Whether its line says so.
     pub slow: bool,
+    /// How the clocks stand.
     pub anchor: Anchor,
 }
 
 /// A line about a connection.
 #[derive(Debug)]
-pub(crate) struct ConnectionFacts<'l> {
+pub struct ConnectionFacts<'l> {
     peers: &'l Peers,
     at: Instant,
     happening: Happening<'l>,
@@ -59,12 +70,16 @@ pub(crate) struct ConnectionFacts<'l> {
 
 /// What happened to a connection.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Happening<'l> {
+pub enum Happening<'l> {
+    /// Both ends stand.
     Opened,
+    /// A PING of the client is not answered.
     Ping,
+    /// It is no longer read, because of this.
     Stopped(&'l Offence),
+    /// These struck it.
     Fault(&'l [Hit]),
-    /// And whether it never came to stand.
+    /// It is over; and whether it never came to stand.
     Ended(&'l ConnectionEnded, bool),
 }
 
@@ -203,6 +218,7 @@ impl Facts for HttpFacts<'_> {
 }
 
 impl<'l> ConnectionFacts<'l> {
+    /// What happened to a connection, and when.
     pub fn new(
         peers: &'l Peers,
         at: Instant,

@@ -30,7 +30,7 @@ mod writer;
 
 pub use clock::Anchor;
 pub(crate) use escape::{key_text, quiet_text, shown_key};
-pub(crate) use facts::{CallFacts, ConnectionFacts, Happening, HttpFacts, NoteFacts};
+pub use facts::{CallFacts, ConnectionFacts, Happening, HttpFacts, NoteFacts};
 pub(crate) use figures::{duration, grouped, signed_duration, size};
 pub use filter::Filter;
 pub(crate) use filter::{WATCH_METHOD, WATCH_SERVICE};

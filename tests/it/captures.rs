@@ -16,7 +16,7 @@ use crate::pcap::{self, Connection};
 
 /// What is counted over a whole capture.
 #[derive(Debug, Default)]
-struct Seen {
+pub struct Seen {
     connections: usize,
     streams: u64,
     by_method: BTreeMap<String, u64>,
@@ -32,6 +32,15 @@ struct Seen {
     pings: [u64; 2],
     bytes: [u64; 2],
     errors: u64,
+}
+
+impl Seen {
+    /// With all sizes in order.
+    pub fn sorted(mut self) -> Seen {
+        self.txn_request_bytes.sort_unstable();
+        self.range_response_bytes.sort_unstable();
+        self
+    }
 }
 
 /// A small generator of our own, so that a run can be repeated by its seed.
@@ -108,7 +117,7 @@ fn run(connection: &Connection, number: u64, cut: Cut, seen: &mut Seen) {
     }
 }
 
-fn count(event: Event, seen: &mut Seen) {
+pub fn count(event: Event, seen: &mut Seen) {
     match event {
         Event::Call(call) => count_call(&call, seen),
         Event::Watch(note) => match note.watched {
@@ -184,9 +193,7 @@ fn read(capture: &[Connection], cut: Cut) -> Seen {
     for (number, connection) in capture.iter().enumerate() {
         run(connection, number as u64 + 1, cut, &mut seen);
     }
-    seen.txn_request_bytes.sort_unstable();
-    seen.range_response_bytes.sort_unstable();
-    seen
+    seen.sorted()
 }
 
 /// min, median, p95 and max.
@@ -200,7 +207,7 @@ fn methods(seen: &Seen, method: &str) -> u64 {
     seen.by_method.get(method).copied().unwrap_or_default()
 }
 
-fn first_capture_is_as_counted(seen: &Seen) {
+pub fn first_capture_is_as_counted(seen: &Seen) {
     assert_eq!(seen.offences, Vec::<String>::new());
     assert_eq!((seen.connections, seen.streams), (77, 3597));
     assert_eq!(methods(seen, "etcdserverpb.KV/Txn"), 1784);
@@ -229,7 +236,7 @@ fn first_capture_is_as_counted(seen: &Seen) {
     assert_eq!(seen.range_shapes["with revision"], 7);
 }
 
-fn second_capture_is_as_counted(seen: &Seen) {
+pub fn second_capture_is_as_counted(seen: &Seen) {
     assert_eq!(seen.offences, Vec::<String>::new());
     assert_eq!((seen.connections, seen.streams), (20, 2514));
     assert_eq!(methods(seen, "etcdserverpb.KV/Txn"), 1612);

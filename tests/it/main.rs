@@ -4,10 +4,13 @@
 
 mod captures;
 mod control;
+mod export;
+mod import;
 mod live;
 mod log;
 mod pcap;
 mod recall;
+mod record;
 mod redaction;
 mod referee;
 mod session;

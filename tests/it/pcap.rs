@@ -3,7 +3,7 @@
 //! captures on one machine (retransmits, reordering, either byte order), and
 //! no more than that.
 
-mod file;
+pub mod file;
 mod packet;
 mod reassembly;
 
@@ -53,16 +53,21 @@ impl Connection {
     }
 }
 
+pub const NAME_1_20: &str = "kube-apiserver-1.20_etcd-3.4_startup-and-workload";
+pub const NAME_0_36: &str = "apiserver-0.36_etcd-3.5_startup-and-workload";
+
 /// kube-apiserver 1.20 against etcd 3.4.
-pub static APISERVER_1_20: LazyLock<Vec<Connection>> =
-    LazyLock::new(|| capture("kube-apiserver-1.20_etcd-3.4_startup-and-workload"));
+pub static APISERVER_1_20: LazyLock<Vec<Connection>> = LazyLock::new(|| capture(NAME_1_20));
 
 /// An API server on k8s.io/apiserver 0.36 against etcd 3.5.
-pub static APISERVER_0_36: LazyLock<Vec<Connection>> =
-    LazyLock::new(|| capture("apiserver-0.36_etcd-3.5_startup-and-workload"));
+pub static APISERVER_0_36: LazyLock<Vec<Connection>> = LazyLock::new(|| capture(NAME_0_36));
 
-/// Reads a compressed capture of `fixtures/captures`.
 fn capture(name: &str) -> Vec<Connection> {
+    connections(&unpacked(name)).expect("a capture is a pcap file")
+}
+
+/// A capture of `fixtures/captures`, unpacked.
+pub fn unpacked(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures/captures")
         .join(format!("{name}.pcap.zst"));
@@ -71,7 +76,7 @@ fn capture(name: &str) -> Vec<Connection> {
     let mut decoder = ruzstd::decoding::StreamingDecoder::new(packed.as_slice())
         .expect("a capture is a zstd frame");
     std::io::Read::read_to_end(&mut decoder, &mut unpacked).expect("a capture unpacks");
-    connections(&unpacked).expect("a capture is a pcap file")
+    unpacked
 }
 
 /// The sums over a capture: connections, bytes from clients, bytes from servers.

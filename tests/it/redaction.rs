@@ -241,7 +241,7 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
 
 /// The beginning of a token in every encoding that could be read back, made
 /// without the search for tokens.
-fn beginnings() -> Vec<Vec<u8>> {
+pub fn beginnings() -> Vec<Vec<u8>> {
     let once = |text: &[u8]| -> Vec<Vec<u8>> {
         (0..3)
             .map(|before| {

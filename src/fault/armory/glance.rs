@@ -7,8 +7,9 @@
 //! calls the processor has forgotten it.
 
 use super::fitting::fits_method;
+use crate::etcd::verdict::Suspicion;
 use crate::etcd::{Method, MethodName, Op, Request};
-use crate::fault::plan::{FaultSpec, Match, VerbTerm, known_methods};
+use crate::fault::plan::{Action, FaultSpec, Match, VerbTerm, known_methods};
 use crate::filter::{Literal, Name, Terms};
 use crate::kube::resources::stored_below;
 
@@ -50,8 +51,11 @@ impl Glance {
         }
     }
 
-    /// Whether the request may fit.
-    pub fn may_fit(&self, request: &Request) -> bool {
+    /// Whether such a request may fit.
+    pub fn may_fit(&self, method: Method, request: &Request) -> bool {
+        if method != Method::Other && self.methods & bit(method) == 0 {
+            return false;
+        }
         if self.segments.is_empty() {
             return true;
         }
@@ -66,14 +70,64 @@ impl Glance {
     }
 }
 
+/// What the faults that are active say of a call by its method alone.
+#[derive(Debug)]
+pub(super) struct Heads {
+    /// Methods whose calls are to be judged, a bit each.
+    judged: u32,
+    /// Methods of which more of the head has to be looked at.
+    asked: u32,
+}
+
+impl Default for Heads {
+    fn default() -> Heads {
+        Heads {
+            judged: 0,
+            asked: bit(Method::Other),
+        }
+    }
+}
+
+impl Heads {
+    /// Adds what a fault says.
+    pub fn add(&mut self, glance: &Glance, fault: &FaultSpec) {
+        let asks = !fault.matches.user_agent.is_empty();
+        match asks || matches!(fault.action, Action::Duplicate(_)) {
+            true => self.asked |= glance.methods,
+            false => self.judged |= glance.methods,
+        }
+    }
+
+    /// Whether calls of this method are suspected, if that says it.
+    pub fn told(&self, method: Method) -> Option<Suspicion> {
+        let bit = bit(method);
+        if self.asked & bit != 0 {
+            None
+        } else if self.judged & bit != 0 {
+            Some(Suspicion::Judge)
+        } else {
+            Some(Suspicion::None)
+        }
+    }
+}
+
 fn bit(method: Method) -> u32 {
     1 << method as u32
 }
 
 /// Whether `wanted` is a segment of `key`.
-fn stands_in(wanted: &[u8], key: &[u8]) -> bool {
-    key.split(|byte| *byte == b'/')
-        .any(|segment| segment == wanted)
+fn stands_in(wanted: &[u8], mut key: &[u8]) -> bool {
+    loop {
+        let end = key.iter().position(|byte| *byte == b'/');
+        let (segment, rest) = key.split_at(end.unwrap_or(key.len()));
+        if segment == wanted {
+            return true;
+        }
+        match rest.split_first() {
+            Some((_, rest)) => key = rest,
+            None => return false,
+        }
+    }
 }
 
 /// Whether a call of this method can have the facts that a filter needs.
@@ -136,7 +190,7 @@ mod tests {
             key: key.as_bytes().into(),
             ..RangeAsked::default()
         });
-        Glance::of(&fault).may_fit(&request)
+        Glance::of(&fault).may_fit(Method::Range, &request)
     }
 
     #[test]

@@ -8,10 +8,12 @@ use super::chance::Identity;
 use super::compose::Composition;
 use super::facts::{CallKnown, fits_when};
 use super::fitting::{fits_connection, fits_request, fits_watch_stream};
+use super::glance::Heads;
 use super::rule::Rule;
 use super::schedule::{Phase, sooner};
 use crate::etcd::verdict::{Asked, FaultId, Judge, Refreshed, Suspicion, Verdict};
 use crate::etcd::watch_verdict::{AskedWatch, Moment, Strike};
+use crate::etcd::{Method, Request};
 use crate::fault::plan::Action;
 use crate::kube::key::KeySpace;
 use crate::kube::operation::Operation;
@@ -29,6 +31,8 @@ pub(super) struct ConnectionJudge {
     pub(super) rules: Vec<Arc<Rule>>,
     /// Whether one of them was active at the last look.
     armed: bool,
+    /// What they say of a call by its method.
+    heads: Heads,
     /// Whether one of those that were duplicates requests.
     keeps: bool,
     /// Whether one of those that were is about watches.
@@ -50,6 +54,7 @@ impl ConnectionJudge {
             generation: 0,
             rules: Vec::new(),
             armed: false,
+            heads: Heads::default(),
             keeps: false,
             watches: false,
             next: None,
@@ -83,6 +88,7 @@ impl ConnectionJudge {
     fn look(&mut self, now: Instant) {
         self.looked = true;
         self.armed = false;
+        self.heads = Heads::default();
         self.keeps = false;
         self.watches = false;
         self.next = None;
@@ -91,6 +97,7 @@ impl ConnectionJudge {
             let edge = match rule.phase(now) {
                 Phase::Active(until) => {
                     self.armed = true;
+                    rule.tell_heads(&mut self.heads);
                     self.keeps |= matches!(rule.spec.action, Action::Duplicate(_));
                     until
                 }
@@ -104,6 +111,24 @@ impl ConnectionJudge {
             self.look_at = sooner(self.look_at, edge);
         }
     }
+
+    /// Whether the last look still holds, unless the rules have changed.
+    fn holds(&self, now: Instant) -> bool {
+        self.looked && self.look_at.is_none_or(|edge| now < edge)
+    }
+
+    #[cold]
+    fn suspects_closely(&self, call: &Asked<'_>, now: Instant) -> Suspicion {
+        self.rules
+            .iter()
+            .filter(|rule| rule.may_fit_head(call) && rule.active_until(now).is_some())
+            .map(|rule| match rule.spec.action {
+                Action::Duplicate(_) => Suspicion::JudgeAndKeep,
+                _ => Suspicion::Judge,
+            })
+            .max()
+            .unwrap_or(Suspicion::None)
+    }
 }
 
 impl Judge for ConnectionJudge {
@@ -114,7 +139,7 @@ impl Judge for ConnectionJudge {
         if changed {
             self.take_rules();
         }
-        if !self.looked || self.look_at.is_some_and(|edge| now >= edge) {
+        if !self.holds(now) {
             self.look(now);
         }
         Refreshed {
@@ -126,23 +151,25 @@ impl Judge for ConnectionJudge {
         }
     }
 
+    fn is_current(&self, now: Instant) -> bool {
+        self.armory.generation() == self.generation && self.holds(now)
+    }
+
     fn suspects(&mut self, call: &Asked<'_>, now: Instant) -> Suspicion {
-        self.rules
-            .iter()
-            .filter(|rule| rule.may_fit_head(call) && rule.active_until(now).is_some())
-            .map(|rule| match rule.spec.action {
-                Action::Duplicate(_) => Suspicion::JudgeAndKeep,
-                _ => Suspicion::Judge,
-            })
-            .max()
-            .unwrap_or(Suspicion::None)
+        match self.heads.told(call.method) {
+            Some(suspicion) if self.holds(now) => suspicion,
+            _ => self.suspects_closely(call, now),
+        }
+    }
+
+    fn passes_by(&self, method: Method, request: &Request) -> bool {
+        !(self.rules.iter()).any(|rule| rule.may_fit_request(method, request))
     }
 
     fn judge(&mut self, call: &Asked<'_>, now: Instant) -> Option<Box<Verdict>> {
-        let may_fit =
-            |rule: &&Arc<Rule>| rule.may_fit_head(call) && rule.may_fit_request(call.request);
-        // Nearly every call is nobody's.
-        self.rules.iter().find(may_fit)?;
+        let may_fit = |rule: &&Arc<Rule>| {
+            rule.may_fit_head(call) && rule.may_fit_request(call.method, call.request)
+        };
         let operation = Operation::of_request(call.method, call.request, &self.keys);
         let candidates: Vec<(&Arc<Rule>, Option<Instant>)> = self
             .rules

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::chance::{Chance, Draws, Identity, Purpose};
 use super::fitting::fits_caller;
-use super::glance::Glance;
+use super::glance::{Glance, Heads};
 use super::lock;
 use super::rate::Shared;
 use super::schedule::{Phase, Schedule};
 use super::status::{FaultState, FaultStatus, Over};
-use crate::etcd::Request;
 use crate::etcd::verdict::{Asked, FaultId};
+use crate::etcd::{Method, Request};
 use crate::fault::plan::FaultSpec;
 
 /// One fault.
@@ -87,9 +87,14 @@ impl Rule {
             && fits_caller(&self.spec.matches, call)
     }
 
-    /// Whether the request of such a call could be, seen at a glance.
-    pub fn may_fit_request(&self, request: &Request) -> bool {
-        self.glance.may_fit(request)
+    /// Whether such a request could be, seen at a glance.
+    pub fn may_fit_request(&self, method: Method, request: &Request) -> bool {
+        self.glance.may_fit(method, request)
+    }
+
+    /// Adds what its calls' heads say to what those of others do.
+    pub fn tell_heads(&self, heads: &mut Heads) {
+        heads.add(&self.glance, &self.spec);
     }
 
     pub fn expires(&self) -> Option<Instant> {

@@ -45,6 +45,9 @@ enum Encoding {
     Plain,
     /// In base64, which began so many bytes (modulo 3) before the token.
     Base64(u8),
+    /// In base64 whose line was broken before so much of the token could be seen
+    /// that it is known for one: what follows of a header that is known.
+    Base64Rest,
     /// In base64 once more: the first is that of the token, the second that of
     /// its base64.
     Base64Twice(u8, u8),
@@ -57,7 +60,9 @@ impl Encoding {
     fn run(self) -> RunKind {
         match self {
             Encoding::Plain => RunKind::Plain,
-            Encoding::Base64(_) | Encoding::Base64Twice(..) => RunKind::Base64,
+            Encoding::Base64(_) | Encoding::Base64Rest | Encoding::Base64Twice(..) => {
+                RunKind::Base64
+            }
             Encoding::Hex => RunKind::Hex,
             Encoding::Utf16 => RunKind::Utf16,
         }
@@ -91,6 +96,13 @@ impl Beginnings {
                 encodings.push((twice, Encoding::Base64Twice(inner, outer)));
             }
             encodings.push((once, Encoding::Base64(inner)));
+        }
+        for header in KNOWN_HEADERS {
+            for alignment in 0..3 {
+                let rest = [&header[3..], b"Oi"].concat();
+                let rest = decode::certain_base64(&rest, alignment);
+                encodings.push((rest, Encoding::Base64Rest));
+            }
         }
         let patterns = || encodings.iter().map(|(pattern, _)| pattern);
         let fast = fast.then(|| packed::Searcher::new(patterns())).flatten();
@@ -178,12 +190,13 @@ impl<'b> Search<'b> {
         let chars = || self.bytes[at..].iter().copied();
         let before = |alignment: u8, first: u8| {
             // What the character before says of the first byte.
-            let Some(char) = at.checked_sub(1).map(|before| self.bytes[before]) else {
-                return true;
+            let char = match self.bytes[..at] {
+                // A line was broken here.
+                [] | [.., b'\\', _] => return true,
+                [.., char] => char,
             };
             match (alignment, decode::base64_value(char)) {
-                (0, _) => true,
-                (_, None) => false,
+                (0, _) | (_, None) => true,
                 (1, Some(bits)) => bits & 15 == first >> 4,
                 (_, Some(bits)) => bits & 3 == first >> 6,
             }
@@ -200,6 +213,7 @@ impl<'b> Search<'b> {
                 let once = Base64::new(chars(), outer, first);
                 before(outer, first) && begins_token(Base64::new(once, inner, b'e'), patience)
             }
+            Encoding::Base64Rest => true,
             Encoding::Hex => begins_token(Hex::new(chars()), patience),
             Encoding::Utf16 => begins_token(Utf16::new(chars()), patience),
         }

@@ -94,6 +94,29 @@ fn two_tokens_are_two() {
 }
 
 #[test]
+fn a_line_may_be_broken_anywhere_in_a_token_in_base64() {
+    for alignment in 0..3 {
+        let text = format!("{}{}", &"\"=!"[..alignment], token());
+        let encoded = BASE64.encode(text.as_bytes());
+        for end in ["\n", "\\n", "\r\n    "] {
+            for first in 1..40 {
+                let (head, rest) = encoded.split_at(first);
+                let lines = rest.as_bytes().chunks(76);
+                let lines: Vec<_> = lines.map(|line| str::from_utf8(line).unwrap()).collect();
+                let wrapped = format!("{head}{end}{}", lines.join(end));
+                let found = ranges(wrapped.as_bytes());
+                let start = found.first().expect("a token").start;
+                assert!(
+                    start <= 12 + end.len(),
+                    "{alignment} {first} {end:?}: {start}"
+                );
+                assert_eq!(found.last().unwrap().end, wrapped.len());
+            }
+        }
+    }
+}
+
+#[test]
 fn characters_may_be_escaped_in_a_url() {
     let token = token().replace('.', "%2E").replace('_', "%5f");
     let url = format!("/x?t={token}%26y=1");

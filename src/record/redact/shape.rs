@@ -228,7 +228,9 @@ mod tests {
     #[test]
     fn every_field_that_holds_values_is_known_as_one() {
         let mut found = Vec::new();
-        for message in descriptor_pool().all_messages() {
+        let messages = descriptor_pool().all_messages();
+        // Our own are made here, from what was redacted.
+        for message in messages.filter(|message| !message.package_name().starts_with("etcdtap")) {
             for field in message.fields() {
                 if field.kind() == Kind::Bytes {
                     found.push(field.full_name().to_owned());

@@ -1,0 +1,289 @@
+//! `etcdtap export`: a recording in other people's formats.
+
+mod output;
+mod progress;
+mod selection;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+
+use self::output::Output;
+use self::progress::Progress;
+use self::selection::{Selected, SelectionFlags};
+use super::{Failure, io_reason};
+use crate::record::export::csv::Csv;
+use crate::record::export::ndjson::Ndjson;
+#[cfg(feature = "parquet")]
+use crate::record::export::parquet::Parquet;
+use crate::record::export::pcapng::Pcapng;
+use crate::record::export::robustness::Robustness;
+use crate::record::export::{Exporter, Passed};
+use crate::record::reader::{Item, Joined, Query, Recordings, Refusal, Wants};
+
+/// Messages that are put together again at most, for a format that reads them.
+const MOST_JOINED: usize = 64 * 1024 * 1024;
+
+/// Write a recording in another format: the log as text or tables, the traffic
+/// as packets, the calls for etcd's own checkers
+///
+/// What is hidden in the recording stays hidden. docs/export.md states each
+/// format.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  The log again, as it was written live:
+    etcdtap export calls.mcap --to ndjson | jq .verb
+
+  A table for DuckDB, pandas or Spark:
+    etcdtap export calls.mcap --to parquet -o calls.parquet
+    duckdb -c \"select verb, count(*) from 'calls.parquet' group by verb\"
+
+  Packets for Wireshark, only those of the calls on pods:
+    etcdtap export calls.mcap --to pcapng --resource pods -o pods.pcapng
+
+  A report that etcd's robustness tests check:
+    etcdtap export calls.mcap --to robustness -o report
+
+Exit codes: 0 everything is there; 1 the recording is damaged, and what is
+whole is there, or the output cannot be written; 2 wrong usage, or what is no
+recording.")]
+pub(super) struct ExportArgs {
+    /// Recordings: files, folders of files, or the name of one that was rotated
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// The format
+    #[arg(long, value_name = "FORMAT")]
+    to: Format,
+
+    /// Where it goes; `-` is standard output, where text goes anyway if that is
+    /// no terminal
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+
+    /// Replace what is there
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    selection: SelectionFlags,
+}
+
+/// What a recording can become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// The log, one JSON object a line
+    Ndjson,
+    /// The log, one row a line
+    Csv,
+    /// The log, one row a line, with types
+    #[cfg(feature = "parquet")]
+    Parquet,
+    /// The traffic, as packets
+    Pcapng,
+    /// The calls and watches, as etcd's robustness tests report them: a folder
+    Robustness,
+}
+
+impl Format {
+    fn is_text(self) -> bool {
+        matches!(self, Format::Ndjson | Format::Csv)
+    }
+
+    fn exporter(self, out: Box<dyn Write + Send>) -> io::Result<Box<dyn Exporter>> {
+        Ok(match self {
+            Format::Ndjson => Box::new(Ndjson::new(out, Instant::now())),
+            Format::Csv => Box::new(Csv::new(out)),
+            #[cfg(feature = "parquet")]
+            Format::Parquet => Box::new(Parquet::new(out)?),
+            Format::Pcapng => Box::new(Pcapng::new(out)),
+            Format::Robustness => Box::new(Robustness::new()),
+        })
+    }
+}
+
+/// Runs the command.
+pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
+    let selection = args.selection.read()?;
+    let recordings = Recordings::open(&args.files).map_err(refused)?;
+    let name = place(args)?;
+    let mut output = Output::open(&name, args.force, args.to == Format::Robustness)?;
+    let mut progress = Progress::new();
+    let written = write(
+        args.to,
+        &recordings,
+        selection.as_ref(),
+        &mut output,
+        &mut progress,
+    );
+    progress.clear();
+    let written = match written {
+        Ok(written) => written,
+        Err(Trouble::Read(refusal)) => return Err(Failure::failed(refusal.to_string())),
+        // `export … | head` is no failure worth a sentence.
+        Err(Trouble::Write(error))
+            if output.is_pipe() && error.kind() == io::ErrorKind::BrokenPipe =>
+        {
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(Trouble::Write(error)) => return Err(output.unwritten(&error)),
+    };
+    output.keep()?;
+    for left_out in &written.left_out {
+        eprintln!("etcdtap: the format cannot tell: {left_out}");
+    }
+    match written.missing {
+        Some(sentence) => {
+            eprintln!("etcdtap: {sentence}");
+            Ok(ExitCode::from(u8::from(written.damaged)))
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// What became of it.
+struct Written {
+    left_out: Vec<String>,
+    /// What is missing of the recording, in words,
+    missing: Option<String>,
+    /// and whether it was there once.
+    damaged: bool,
+}
+
+enum Trouble {
+    Read(Refusal),
+    Write(io::Error),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Write(error)
+    }
+}
+
+fn write(
+    format: Format,
+    recordings: &Recordings,
+    selection: Option<&selection::Selection>,
+    output: &mut Output,
+    progress: &mut Progress,
+) -> Result<Written, Trouble> {
+    let mut exporter = format.exporter(output.writer()?)?;
+    let messages = exporter.wants_messages();
+    let mut selected = match selection {
+        Some(selection) => selection.begin(),
+        None => Selected::all(),
+    };
+    if messages && let Some(selection) = selection {
+        // Which calls: a message stands before the line that tells of its call.
+        for item in recordings.read(selection.query()) {
+            if let Item::Line(line) = item.map_err(Trouble::Read)? {
+                progress.step(0);
+                selected.note(&line);
+            }
+        }
+        selected.choose();
+    }
+    let query = match (messages, selection) {
+        (false, Some(selection)) => selection.query(),
+        (false, None) => Query::all(Wants::LINES),
+        (true, _) => selected.query(),
+    };
+    let reading = recordings.read(query);
+    // Packets do not mind parts.
+    let most = if format == Format::Pcapng {
+        0
+    } else {
+        MOST_JOINED
+    };
+    let mut joined = Joined::new(reading, most);
+    while let Some(item) = joined.next() {
+        let item = item.map_err(Trouble::Read)?;
+        match &item {
+            Item::Line(line) => {
+                if selected.line(line) {
+                    exporter.line(line)?;
+                    progress.line();
+                }
+            }
+            Item::Headers { headers, .. } => exporter.headers(headers),
+            Item::Message(message) => {
+                if selected.call(message.meta.connection, message.meta.stream) {
+                    exporter.passed(&Passed {
+                        times: message.times,
+                        meta: &message.meta,
+                        path: &message.path.text(),
+                        offset: 0,
+                        data: &message.data,
+                        last: true,
+                    })?;
+                }
+            }
+            Item::Part(part) => {
+                if selected.call(part.meta.connection, part.meta.stream) {
+                    exporter.passed(&Passed {
+                        times: part.times,
+                        meta: &part.meta,
+                        path: &part.path,
+                        offset: part.offset,
+                        data: &part.data,
+                        last: part.last,
+                    })?;
+                }
+            }
+            Item::Loss { .. } => {}
+        }
+        output.append(exporter.take(false))?;
+        progress.step(output.bytes());
+    }
+    exporter.finish()?;
+    output.append(exporter.take(true))?;
+    let wholeness = joined.items().wholeness();
+    Ok(Written {
+        left_out: exporter.left_out(),
+        missing: wholeness.sentence(),
+        damaged: wholeness.places > 0 || wholeness.unreadable > 0,
+    })
+}
+
+/// Where it goes; `-` is standard output.
+fn place(args: &ExportArgs) -> Result<PathBuf, Failure> {
+    let stdout = Path::new("-");
+    let terminal = io::stdout().is_terminal();
+    match (&args.output, args.to) {
+        (Some(path), Format::Robustness) if path == stdout => Err(Failure::asked(
+            "--to robustness writes a folder; name it with --output",
+        )),
+        (Some(path), format) if path == stdout && terminal && !format.is_text() => Err(
+            Failure::asked("this format is no text for a terminal; name a file with --output"),
+        ),
+        (Some(path), _) => Ok(path.clone()),
+        (None, format) if format.is_text() && !terminal => Ok(stdout.to_owned()),
+        (None, Format::Robustness) => Err(Failure::asked(
+            "--to robustness writes a folder; name it with --output",
+        )),
+        (None, format) if format.is_text() => Err(Failure::asked(
+            "standard output is a terminal; name a file with --output, or - to see it here",
+        )),
+        (None, _) => Err(Failure::asked(
+            "this format is no text; name a file with --output, or - to pass it on",
+        )),
+    }
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    Failure::asked(refusal.to_string())
+}
+
+/// `cannot be written: …`, of a path.
+fn unwritten(path: &Path, error: &io::Error) -> Failure {
+    Failure::failed(format!(
+        "{} cannot be written: {}",
+        path.display(),
+        io_reason(error)
+    ))
+}

@@ -1,0 +1,5 @@
+//! Recordings: what stands in a file is what passed, and no more than may.
+
+mod exact;
+mod secrets;
+mod stage;
