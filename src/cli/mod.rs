@@ -9,10 +9,13 @@ mod export;
 mod failure;
 pub mod fault;
 mod import;
+mod look;
 pub mod proxy;
 pub mod scenario;
 mod scorecard;
 pub mod settings;
+mod show;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -55,7 +58,11 @@ Examples:
   Make a recording of what tcpdump captured:
     etcdtap import etcd.pcap
 
-  Take a recording to other tools:
+  Look into a recording, and count what is in it:
+    etcdtap show calls.mcap --key /registry/pods/lab/web-0
+    etcdtap stats calls.mcap --resource pods
+
+  Take it to other tools:
     etcdtap export calls.mcap --to parquet -o calls.parquet";
 
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -82,6 +89,8 @@ enum Command {
     Scenario(scenario::ScenarioArgs),
     Scorecard(scorecard::ScorecardArgs),
     Import(import::ImportArgs),
+    Show(Box<show::ShowArgs>),
+    Stats(Box<stats::StatsArgs>),
     Export(Box<export::ExportArgs>),
     Completions(Completions),
 }
@@ -132,6 +141,8 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
         Command::Scorecard(args) => scorecard::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Stats(args) => stats::run(&args),
         Command::Completions(Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "etcdtap", &mut script);

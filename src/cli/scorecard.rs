@@ -1,15 +1,17 @@
 //! `etcdtap scorecard`: how clients took a failure, from a log.
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
 
+use super::look::{Log, LookFlags};
 use super::{Failure, io_reason, print};
 use crate::score::{Expectation, Meter, Metric, Moment, Options, Outcome, Reader, Scorecard, Unit};
+use crate::trace;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +40,7 @@ const PIECE: usize = 256 * 1024;
 #[derive(Debug, Args)]
 #[command(after_help = after_help())]
 pub(super) struct ScorecardArgs {
-    /// The log, as --log json writes it; `-` is standard input
+    /// The log, as --log json writes it, or a recording; `-` is standard input
     #[arg(value_name = "LOG")]
     log: PathBuf,
 
@@ -170,6 +172,11 @@ fn read(log: &Path, options: Options) -> Result<Scorecard, Failure> {
     };
     let source = match log == Path::new("-") {
         true => Reader::default().read(BufReader::with_capacity(PIECE, io::stdin()), &mut meter),
+        false if is_recording(log) => {
+            let asked = LookFlags::of(log).asked()?;
+            let lines = Log::new(asked, trace::Format::Json);
+            Reader::default().read(BufReader::with_capacity(PIECE, lines), &mut meter)
+        }
         false => {
             let file = File::open(log).map_err(|error| unreadable(io_reason(&error)))?;
             Reader::default().read(BufReader::with_capacity(PIECE, file), &mut meter)
@@ -182,6 +189,15 @@ fn read(log: &Path, options: Options) -> Result<Scorecard, Failure> {
         ));
     }
     Ok(meter.card(None, source))
+}
+
+/// Whether it is a recording, or a folder of them.
+fn is_recording(log: &Path) -> bool {
+    let mut head = [0; 8];
+    log.is_dir()
+        || File::open(log)
+            .and_then(|mut file| file.read_exact(&mut head))
+            .is_ok_and(|()| head == *mcap::MAGIC)
 }
 
 fn moment(flag: &str, text: Option<&str>) -> Result<Option<Moment>, Failure> {

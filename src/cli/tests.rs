@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use super::{Arguments, usage};
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 11] = [
     "proxy",
     "demo",
     "decode",
@@ -14,6 +14,8 @@ const COMMANDS: [&str; 9] = [
     "scorecard",
     "import",
     "export",
+    "show",
+    "stats",
     "completions",
 ];
 
@@ -40,7 +42,7 @@ fn every_help_has_an_example() {
         assert!(help.contains(&format!("etcdtap {name}")), "{help}");
     }
     let whole = Arguments::command().render_long_help().to_string();
-    for name in &COMMANDS[..8] {
+    for name in &COMMANDS[..10] {
         assert!(whole.contains(&format!("etcdtap {name}")), "{whole}");
     }
 }

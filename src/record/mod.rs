@@ -17,6 +17,7 @@
 //! | [`redact`] | what may stand in a file |
 //! | [`reader`] | a recording, as far as it is whole |
 //! | [`export`] | a recording in other people's formats |
+//! | [`stats`] | who did what, counted |
 //!
 //! The relay fails open, the recorder fails closed: a call passes whatever
 //! happens here, and what cannot be understood is not written down.
@@ -36,3 +37,4 @@ pub mod recorder;
 pub mod redact;
 pub mod schema;
 pub mod scribe;
+pub mod stats;

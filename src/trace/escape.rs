@@ -42,7 +42,7 @@ pub(super) fn json_key(key: &[u8], out: &mut Vec<u8>) {
 
 /// Writes a key for a terminal: beyond the rule for keys, what would move the
 /// cursor, switch colours or hide is `\u{…}`.
-pub(super) fn shown_key(key: &[u8], out: &mut String) {
+pub(crate) fn shown_key(key: &[u8], out: &mut String) {
     for chunk in key.utf8_chunks() {
         for character in chunk.valid().chars() {
             shown_char(character, out);

@@ -19,7 +19,7 @@ pub(crate) fn duration(micros: u64) -> String {
 }
 
 /// `+640µs`, `-1.2ms`.
-pub(super) fn signed_duration(micros: i64) -> String {
+pub(crate) fn signed_duration(micros: i64) -> String {
     let sign = if micros < 0 { '-' } else { '+' };
     format!("{sign}{}", duration(micros.unsigned_abs()))
 }

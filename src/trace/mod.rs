@@ -29,9 +29,9 @@ mod table;
 mod writer;
 
 pub use clock::Anchor;
-pub(crate) use escape::{key_text, quiet_text};
+pub(crate) use escape::{key_text, quiet_text, shown_key};
 pub use facts::{CallFacts, ConnectionFacts, Happening, HttpFacts, NoteFacts};
-pub(crate) use figures::{duration, grouped, size};
+pub(crate) use figures::{duration, grouped, signed_duration, size};
 pub use filter::Filter;
 pub(crate) use filter::{WATCH_METHOD, WATCH_SERVICE};
 pub(crate) use histogram::Histogram;
@@ -46,4 +46,5 @@ pub use row::Colour;
 pub(crate) use row::shortened;
 pub use sender::Sender;
 pub use summary::{CallFigures, Summary, WatchFigures};
+pub(crate) use table::Table;
 pub use writer::{Finished, Handle, start, start_observed};

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Rows whose cells stand under each other: the first columns to the left, the
 /// figures to the right.
-pub(super) struct Table<const N: usize> {
+pub(crate) struct Table<const N: usize> {
     left: usize,
     rows: Vec<[String; N]>,
 }

@@ -54,7 +54,8 @@ pub struct Recording {
     wholeness: Wholeness,
     /// Where the file ended when it was last looked at.
     tail: Option<Range<u64>>,
-    /// The latest time that was seen.
+    /// The earliest and the latest time that was seen.
+    earliest: Option<u64>,
     latest: Option<u64>,
     figures: Figures,
 }
@@ -93,6 +94,7 @@ impl Recording {
             renumbered: FxHashMap::default(),
             wholeness: Wholeness::default(),
             tail: None,
+            earliest: None,
             latest: None,
             figures: Figures::default(),
         })
@@ -197,6 +199,7 @@ impl Recording {
         self.figures.chunks += 1;
         if let Some(index) = &chunk.index {
             self.wholeness.before(index.from_ns);
+            self.begins_by(index.from_ns);
             if !query.may_want(index) {
                 self.latest = self.latest.max(Some(index.to_ns));
                 return Ok(());
@@ -234,6 +237,7 @@ impl Recording {
         data: Bytes,
     ) -> Option<Item> {
         self.wholeness.before(header.log_time);
+        self.begins_by(header.log_time);
         self.latest = self.latest.max(Some(header.log_time));
         let item = item::read(channel, header, data);
         match &item {
@@ -242,6 +246,15 @@ impl Recording {
             Some(_) => {}
         }
         item
+    }
+
+    fn begins_by(&mut self, at: u64) {
+        self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
+    }
+
+    /// From when to when it reaches, as far as it was passed.
+    pub fn span(&self) -> Option<(u64, u64)> {
+        Some((self.earliest?, self.latest?))
     }
 
     fn wanted(&self, id: u16, at: u64, query: &Query) -> Option<ChannelId> {

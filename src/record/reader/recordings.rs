@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::item::Item;
-use super::query::Query;
+use super::query::{Query, Wants};
 use super::recording::{About, Figures, Recording};
 use super::refusal::Refusal;
 use super::wholeness::Wholeness;
@@ -70,6 +70,34 @@ impl Recordings {
     /// What the first of them says about the recording.
     pub fn about(&self) -> &About {
         &self.about
+    }
+
+    /// From when to when they reach, by their indexes, in nanoseconds since 1970;
+    /// `None` if they hold nothing.
+    ///
+    /// # Errors
+    /// If one of them cannot be read any more.
+    pub fn span(&self) -> Result<Option<(u64, u64)>, Refusal> {
+        let nothing = Query {
+            from: Some(u64::MAX),
+            ..Query::all(Wants::LINES)
+        };
+        let mut span = None;
+        for file in &self.files {
+            let mut recording = open(file)?;
+            let read = recording.next(&nothing);
+            read.map_err(|error| Refusal::Unreadable {
+                file: recording.name().into(),
+                error,
+            })?;
+            span = match (span, recording.span()) {
+                (Some((from, to)), Some((also_from, also_to))) => {
+                    Some((also_from.min(from), also_to.max(to)))
+                }
+                (one, other) => one.or(other),
+            };
+        }
+        Ok(span)
     }
 
     /// Reads them.

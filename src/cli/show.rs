@@ -1,0 +1,185 @@
+//! `etcdtap show`: the log of a recording.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, StdoutLock, Write};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::call_log::{self, Place};
+use super::look::{Log, LookFlags, refused, said};
+use super::{Failure, io_reason};
+
+const EXAMPLES: &str = "\
+Examples:
+  What happened to this pod?
+    etcdtap show calls.mcap --key /registry/pods/lab/web-0
+
+  What was slow between five past and ten past eight?
+    etcdtap show calls.mcap --from 08:05 --to 08:10 --min-duration 100ms
+
+  What failed in the last ten minutes, as JSON:
+    etcdtap show calls.mcap --from -10m --errors-only --log json | jq .
+
+  Any question:
+    etcdtap show calls.mcap --filter 'resource == \"pods\" && response_bytes > 1MiB'
+
+  Look on while it is written:
+    etcdtap show calls.mcap --follow
+
+Exit codes: 0 all was read; 1 the recording could not be read to its end; 2 wrong
+usage, or no recording; 3 done, but a part of the recording is missing or damaged
+(what, is said on standard error).";
+
+/// How long `--follow` waits before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How much is written at a time.
+const PIECE: usize = 64 * 1024;
+
+/// Show the log of a recording: the lines and filters of the live log
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ShowArgs {
+    #[command(flatten)]
+    look: LookFlags,
+
+    /// How to show lines [default: pretty on a terminal, json otherwise]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    log: Option<Format>,
+
+    /// Go on as the recording is written, until it is interrupted
+    #[arg(long, conflicts_with_all = ["limit", "tail"])]
+    follow: bool,
+
+    /// Only the first so many lines
+    #[arg(long, value_name = "N", conflicts_with = "tail")]
+    limit: Option<u64>,
+
+    /// Only the last so many lines
+    #[arg(long, value_name = "N")]
+    tail: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// One aligned line a call
+    Pretty,
+    /// One JSON object a line, as docs/log.md says
+    Json,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &ShowArgs) -> Result<ExitCode, Failure> {
+    let asked = args.look.asked()?;
+    let place = Place::of(None);
+    let format = match args.log {
+        None => place.usual_format(),
+        Some(Format::Pretty) => call_log::Format::Pretty,
+        Some(Format::Json) => call_log::Format::Json,
+    };
+    let mut log = Log::new(asked, place.written(format));
+    if args.follow {
+        log.follow();
+    }
+    let out = &mut Out::new();
+    let written = match args.tail {
+        Some(most) => tail(&mut log, most, out),
+        None => head(&mut log, args.limit.unwrap_or(u64::MAX), args.follow, out),
+    };
+    match written {
+        Ok(()) => Ok(said(&log.wholeness(), log.unknown)),
+        // Nobody reads on: what is missing does not matter any more.
+        Err(Trouble::Written(error)) if error.kind() == ErrorKind::BrokenPipe => {
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(Trouble::Written(error)) => Err(Failure::failed(format!(
+            "standard output cannot be written: {}",
+            io_reason(&error)
+        ))),
+        Err(Trouble::Read(failure)) => Err(failure),
+    }
+}
+
+/// Why it ends early.
+enum Trouble {
+    Written(io::Error),
+    Read(Failure),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Written(error)
+    }
+}
+
+impl From<crate::record::reader::Refusal> for Trouble {
+    fn from(refusal: crate::record::reader::Refusal) -> Trouble {
+        Trouble::Read(refused(&refusal))
+    }
+}
+
+fn head(log: &mut Log, most: u64, follow: bool, out: &mut Out) -> Result<(), Trouble> {
+    let mut left = most;
+    loop {
+        while left > 0
+            && let Some(line) = log.next()?
+        {
+            left -= 1;
+            out.write(line)?;
+        }
+        out.flush()?;
+        if !follow {
+            return Ok(());
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
+fn tail(log: &mut Log, most: usize, out: &mut Out) -> Result<(), Trouble> {
+    let mut last = VecDeque::new();
+    while let Some(line) = log.next()? {
+        if last.len() == most {
+            last.pop_front();
+        }
+        if most > 0 {
+            last.push_back(std::mem::take(line));
+        }
+    }
+    for line in &last {
+        out.write(line)?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Standard output, in pieces.
+struct Out {
+    stdout: StdoutLock<'static>,
+    piece: Vec<u8>,
+}
+
+impl Out {
+    fn new() -> Out {
+        Out {
+            stdout: io::stdout().lock(),
+            piece: Vec::with_capacity(PIECE * 2),
+        }
+    }
+
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        self.piece.extend_from_slice(line);
+        match self.piece.len() >= PIECE {
+            true => self.flush(),
+            false => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stdout.write_all(&self.piece)?;
+        self.piece.clear();
+        self.stdout.flush()
+    }
+}
