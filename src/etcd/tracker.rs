@@ -373,6 +373,7 @@ impl Tap for Tracker {
         from == Side::Client && matches!(stream, Stream::Call(call) if call.is_suspect())
     }
 
+    #[inline]
     fn passed(&mut self, from: Side, stream: &mut Stream, now: Instant) {
         if let Stream::Call(call) = stream
             && from == Side::Server

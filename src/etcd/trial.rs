@@ -280,16 +280,19 @@ impl Tracker {
         let kept = match judge.suspects(&call.asked(&self.peers, &Request::Unread, 0), now) {
             Suspicion::None => return,
             Suspicion::Judge => None,
-            Suspicion::JudgeAndKeep => {
-                let fields = std::mem::take(&mut self.head.fields);
-                Some(Box::new(Errand::new(call.id, fields, &self.bench.held)))
-            }
+            Suspicion::JudgeAndKeep => Some(self.keep_head(call.id)),
         };
         self.bench.trials += 1;
         call.trial = Some(Trial::Suspect {
             kept,
             request_end: 0,
         });
+    }
+
+    #[cold]
+    fn keep_head(&mut self, stream: StreamId) -> Box<Errand> {
+        let fields = std::mem::take(&mut self.head.fields);
+        Box::new(Errand::new(stream, fields, &self.bench.held))
     }
 
     /// A message begins; its prefix ended at the content offset `at`.

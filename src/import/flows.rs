@@ -284,9 +284,7 @@ impl Flow {
         let begun = opening.was_seen();
         let begin = opening.begin(low_is_client);
         let held = opening.into_held();
-        let opened = held
-            .first()
-            .map_or(clock.base, |first| clock.moment(first.at));
+        let opened = clock.moment(held.first().map_or(0, |first| first.at));
         let mut open = Box::new(Open {
             low_is_client,
             begin,

@@ -15,8 +15,8 @@ pub trait Tap {
     type Stream;
 
     /// The client opens a stream: its header block begins. Orders for it are
-    /// carried out only if it is `touchable`: if the client's frames pass one by
-    /// one.
+    /// carried out only if it is `touchable`: if the client's frames pass whole,
+    /// and one by one where they have to.
     fn opened(&mut self, id: StreamId, touchable: bool, now: Instant) -> Self::Stream;
 
     /// One field of a header block, in order.

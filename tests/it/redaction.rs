@@ -168,6 +168,10 @@ impl Tap for Recorder {
         }
     }
 
+    fn may_decide(&self, _: Side, _: &Stream) -> bool {
+        false
+    }
+
     fn data(&mut self, stream: &mut Stream, data: Data<'_>, _: &mut Vec<Order>) {
         let from = data.from;
         let mut rest = data.chunk;

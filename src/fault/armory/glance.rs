@@ -116,18 +116,17 @@ fn bit(method: Method) -> u32 {
 }
 
 /// Whether `wanted` is a segment of `key`.
-fn stands_in(wanted: &[u8], mut key: &[u8]) -> bool {
-    loop {
-        let end = key.iter().position(|byte| *byte == b'/');
-        let (segment, rest) = key.split_at(end.unwrap_or(key.len()));
-        if segment == wanted {
-            return true;
-        }
-        match rest.split_first() {
-            Some((_, rest)) => key = rest,
-            None => return false,
+fn stands_in(wanted: &[u8], key: &[u8]) -> bool {
+    let mut begins = 0;
+    for (at, byte) in key.iter().enumerate() {
+        if *byte == b'/' {
+            if key[begins..at] == *wanted {
+                return true;
+            }
+            begins = at + 1;
         }
     }
+    key[begins..] == *wanted
 }
 
 /// Whether a call of this method can have the facts that a filter needs.

@@ -1,6 +1,6 @@
 //! Traffic, and a recorder that writes it down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ struct BothScribes {
     recorder: Box<dyn Scribe>,
     connection: u64,
     hearing: Arc<Hearing>,
-    open: BTreeMap<(u32, Side), Which>,
+    open: HashMap<(u32, Side), Which>,
 }
 
 impl Scribes for Both {
@@ -68,7 +68,7 @@ impl Scribes for Both {
             recorder: self.recording.scribe(peers),
             connection: peers.id.0,
             hearing: Arc::clone(&self.hearing),
-            open: BTreeMap::new(),
+            open: HashMap::new(),
         })
     }
 }

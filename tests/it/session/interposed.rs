@@ -8,7 +8,7 @@ use etcdtap::etcd::verdict::{
 };
 use etcdtap::etcd::{Ending, Event, SessionOptions};
 use etcdtap::grpc::Code;
-use etcdtap::http2::hpack::Indexing;
+use etcdtap::http2::hpack::{Encoder, Indexing};
 use etcdtap::http2::{ErrorCode, Side, frame_encoder};
 use etcdtap::relay::{EndOfBytes, HoldBudget, Transmit};
 
@@ -77,6 +77,59 @@ fn armed_and_nothing_matches_the_bytes_are_identical() {
             stand.send(Side::Client, chunk);
         }
         assert_eq!(&stand.left(Side::Client)[before..], bytes);
+    }
+}
+
+#[test]
+fn a_run_of_frames_ends_where_one_is_struck() {
+    let call = |stream: u32, path: &str, out: &mut Vec<u8>| {
+        let mut block = Vec::new();
+        for (name, value) in [
+            (":method", "POST"),
+            (":path", path),
+            ("content-type", "application/grpc"),
+        ] {
+            let (name, value) = (name.as_bytes(), value.as_bytes());
+            Encoder::new().field(name, value, Indexing::Without, &mut block);
+        }
+        frame_encoder::headers(out, id(stream), &block, false, 16384);
+        let untouched = out.len();
+        let message = super::script::prefixed(&[0x7a; 10], false);
+        frame_encoder::data(out, id(stream), &message, true);
+        untouched
+    };
+    for unknown in [0, 30] {
+        let mut bytes = Vec::new();
+        call(1, RANGE, &mut bytes);
+        frame_encoder::ping(&mut bytes, false, *b"12345678");
+        frame_encoder::raw(
+            &mut bytes,
+            etcdtap::http2::FrameType(0xbb),
+            etcdtap::http2::Flags::NONE,
+            id(1),
+            &vec![7; unknown],
+        );
+        let untouched = call(3, PUT, &mut bytes);
+        call(5, RANGE, &mut bytes);
+        for step in [1, 3, 50, 100, 150, bytes.len() - 1, bytes.len()] {
+            let mut stand = puts(|| request(RequestFate::Refuse(refusal())));
+            let before = stand.left(Side::Client).len();
+            for chunk in bytes.chunks(step) {
+                stand.send(Side::Client, chunk);
+            }
+            let left = &stand.left(Side::Client)[before..];
+            assert_eq!(left[..untouched], bytes[..untouched], "{step} at a time");
+            // DATA may come in pieces, but none of the call that is refused.
+            let of_others = ["HEADERS", "DATA 1 ", "DATA 5 "];
+            let got: Vec<_> = (stand.server_got().into_iter())
+                .filter(|frame| !of_others.iter().any(|other| frame.starts_with(other)))
+                .collect();
+            let unknown = format!("UNKNOWN {unknown}");
+            let expected = ["PING", &unknown, "RST 3 CANCEL"];
+            assert_eq!(got, expected, "{step} at a time");
+            stand.answer(5, 10);
+            assert_eq!(stand.calls().len(), 2, "{step} at a time");
+        }
     }
 }
 
