@@ -8,6 +8,7 @@ mod export;
 mod import;
 mod live;
 mod log;
+mod look;
 mod pcap;
 mod recall;
 mod record;
