@@ -12,6 +12,7 @@ pub mod object;
 pub mod operation;
 pub mod outline;
 pub mod resources;
+pub mod schema;
 pub mod secret;
 pub mod token;
 pub mod value;
