@@ -6,6 +6,7 @@ mod captures;
 mod control;
 mod live;
 mod log;
+mod objects;
 mod pcap;
 mod recall;
 mod redaction;
