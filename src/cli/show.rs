@@ -29,9 +29,9 @@ Examples:
   Look on while it is written:
     etcdtap show calls.mcap --follow
 
-Exit codes: 0 all was read; 1 the recording could not be read to its end; 2 wrong
-usage, or no recording; 3 done, but a part of the recording is missing or damaged
-(what, is said on standard error).";
+Exit codes: 0 all was read; 1 a part of the recording is missing, damaged or
+unreadable: the rest is shown, and standard error says what; 2 wrong usage, or no
+recording.";
 
 /// How long `--follow` waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);

@@ -22,9 +22,9 @@ Examples:
   What went wrong in the last hour, for another program:
     etcdtap stats recordings/ --from -1h --errors-only --json | jq .errors
 
-Exit codes: 0 all was read; 1 the recording could not be read to its end; 2 wrong
-usage, or no recording; 3 done, but a part of the recording is missing or damaged
-(what, is said on standard error).";
+Exit codes: 0 all was read; 1 a part of the recording is missing, damaged or
+unreadable: the rest is shown, and standard error says what; 2 wrong usage, or no
+recording.";
 
 /// Count what is in a recording: calls, bytes and latency by method, verb,
 /// resource, namespace and client; keys, watches, conflicts, errors, faults

@@ -8,6 +8,8 @@ mod export;
 mod import;
 mod live;
 mod log;
+mod look;
+mod objects;
 mod pcap;
 mod recall;
 mod record;

@@ -14,7 +14,7 @@ use crate::record::reader::{Refusal, Wholeness};
 
 /// What a command ends with that did what it was asked for, with a part of the
 /// recording missing.
-const IN_PART: u8 = 3;
+const IN_PART: u8 = 1;
 
 /// A recording that cannot be read at all.
 pub(super) fn refused(refusal: &Refusal) -> Failure {
