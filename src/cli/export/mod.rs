@@ -49,9 +49,9 @@ Examples:
   A report that etcd's robustness tests check:
     etcdtap export calls.mcap --to robustness -o report
 
-Exit codes: 0 everything is there; 1 the recording could not be read to its end,
-or the output not be written; 2 wrong usage, or no recording; 3 done, but a part
-of the recording is missing or damaged (what, is said on standard error).")]
+Exit codes: 0 everything is there; 1 a part of the recording is missing or
+damaged (what is whole was exported, what is not is said on standard error), or
+the output could not be written; 2 wrong usage, or no recording.")]
 pub(super) struct ExportArgs {
     /// Recordings: files, folders of files, or the name of one that was rotated
     #[arg(value_name = "FILE", required = true)]
