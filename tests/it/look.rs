@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+
+use crate::pcap;
 
 /// A recording of the second capture, in a folder of its own.
 struct Recorded {
@@ -15,12 +17,7 @@ struct Recorded {
 impl Recorded {
     fn new() -> Recorded {
         let folder = tempfile::tempdir().unwrap();
-        let capture = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("fixtures/captures/apiserver-0.36_etcd-3.5_startup-and-workload.pcap.zst");
-        let mut packed =
-            ruzstd::decoding::StreamingDecoder::new(fs::File::open(capture).unwrap()).unwrap();
-        let mut pcap = Vec::new();
-        packed.read_to_end(&mut pcap).unwrap();
+        let pcap = pcap::unpacked("apiserver-0.36_etcd-3.5_startup-and-workload");
         let pcap_file = folder.path().join("etcd.pcap");
         fs::write(&pcap_file, pcap).unwrap();
         let recorded = Recorded { folder };

@@ -203,7 +203,7 @@ fn write(
         MOST_JOINED
     };
     let mut joined = Joined::new(reading, most);
-    while let Some(item) = joined.next() {
+    for item in joined.by_ref() {
         let item = item.map_err(Trouble::Read)?;
         match &item {
             Item::Line(line) => {

@@ -338,10 +338,14 @@ fn client(peers: &Peers, agent: Option<&str>) -> String {
 }
 
 fn shortened(name: &str) -> &str {
-    match name.len() <= NAME_MAX {
-        true => name,
-        false => &name[..name.floor_char_boundary(NAME_MAX)],
+    if name.len() <= NAME_MAX {
+        return name;
     }
+    let mut end = NAME_MAX;
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
 }
 
 #[cfg(test)]

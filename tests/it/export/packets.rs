@@ -39,7 +39,7 @@ fn exported(recorded: &Recorded, more: &[&str]) -> std::path::PathBuf {
 }
 
 /// All of a field's values, packet by packet and within a packet.
-fn each<'a>(rows: &'a [Vec<String>], field: usize) -> impl Iterator<Item = &'a str> {
+fn each(rows: &[Vec<String>], field: usize) -> impl Iterator<Item = &str> {
     rows.iter()
         .flat_map(move |row| row[field].split(','))
         .filter(|value| !value.is_empty())
