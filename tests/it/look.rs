@@ -17,8 +17,8 @@ impl Recorded {
         let folder = tempfile::tempdir().unwrap();
         let capture = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("fixtures/captures/apiserver-0.36_etcd-3.5_startup-and-workload.pcap.zst");
-        let mut packed = ruzstd::decoding::StreamingDecoder::new(fs::File::open(capture).unwrap())
-            .unwrap();
+        let mut packed =
+            ruzstd::decoding::StreamingDecoder::new(fs::File::open(capture).unwrap()).unwrap();
         let mut pcap = Vec::new();
         packed.read_to_end(&mut pcap).unwrap();
         let pcap_file = folder.path().join("etcd.pcap");
@@ -51,7 +51,9 @@ impl Recorded {
         assert!(out.status.success(), "{}", said(&out));
         let text = String::from_utf8(out.stdout).unwrap();
         let lines = text.lines();
-        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }
 
@@ -84,9 +86,10 @@ fn the_log_is_shown_and_asked_as_the_live_one() {
                 as &dyn Fn(&Value) -> bool,
         ),
         (&["--method", "kv/range"], &|line| line["method"] == "Range"),
-        (&["--filter", "response_bytes > 1KiB && resource == 'pods'"], &|line| {
-            line["response_bytes"].as_u64() > Some(1024) && line["resource"] == "pods"
-        }),
+        (
+            &["--filter", "response_bytes > 1KiB && resource == 'pods'"],
+            &|line| line["response_bytes"].as_u64() > Some(1024) && line["resource"] == "pods",
+        ),
         (&["--errors-only"], &|line| {
             line["state"] == "failed" || line["status"].is_string() && line["status"] != "OK"
         }),
@@ -132,9 +135,16 @@ fn a_part_that_is_missing_is_said_and_the_rest_is_shown() {
     fs::write(recorded.path(), &bytes[..bytes.len() / 2]).unwrap();
     let out = recorded.run("show", &[]);
     assert_eq!(out.status.code(), Some(1));
-    let lines = String::from_utf8(out.stdout.clone()).unwrap().lines().count();
+    let lines = String::from_utf8(out.stdout.clone())
+        .unwrap()
+        .lines()
+        .count();
     assert!(lines > 0 && lines < whole, "{lines} of {whole}");
-    assert!(said(&out).contains("calls.mcap breaks off"), "{}", said(&out));
+    assert!(
+        said(&out).contains("calls.mcap breaks off"),
+        "{}",
+        said(&out)
+    );
     assert_eq!(said(&out).lines().count(), 1);
     let stats = recorded.run("stats", &["--json"]);
     assert_eq!(stats.status.code(), Some(1));
@@ -145,7 +155,11 @@ fn a_part_that_is_missing_is_said_and_the_rest_is_shown() {
     for command in ["show", "stats"] {
         let out = recorded.run(command, &[]);
         assert_eq!(out.status.code(), Some(2));
-        assert!(said(&out).contains("is no recording of etcdtap"), "{}", said(&out));
+        assert!(
+            said(&out).contains("is no recording of etcdtap"),
+            "{}",
+            said(&out)
+        );
         assert_eq!(said(&out).lines().count(), 1);
     }
 }
