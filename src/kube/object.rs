@@ -57,6 +57,8 @@ pub enum ObjectError {
     NotAnObject,
     /// The envelope is cut off or is not protobuf.
     Envelope,
+    /// The envelope says that its object is written in a way not decoded here.
+    Content,
     /// Not JSON, or JSON whose metadata has another shape than ObjectMeta.
     Json {
         /// Where reading stopped, from 1.
@@ -84,6 +86,9 @@ impl fmt::Display for ObjectError {
             ObjectError::Envelope => f.write_str(
                 "the value begins as Kubernetes protobuf (k8s\\0) but is damaged or cut off",
             ),
+            ObjectError::Content => {
+                f.write_str("the envelope names a content type or an encoding that is not decoded")
+            }
             ObjectError::Json { line, column } => write!(
                 f,
                 "the value begins as a JSON object but cannot be read past line {line}, column {column}"
@@ -116,55 +121,80 @@ impl Object {
     }
 }
 
-/// `runtime.Unknown`: 1 TypeMeta (1 apiVersion, 2 kind), 2 raw, 3
-/// contentEncoding, 4 contentType.
-fn from_unknown(value: &[u8]) -> Result<Object, ObjectError> {
-    let unknown = value
-        .strip_prefix(PROTOBUF_MAGIC)
-        .ok_or(ObjectError::Envelope)?;
-    let mut object = Object {
-        encoding: Encoding::Protobuf,
-        api_version: String::new(),
-        kind: String::new(),
-        content_type: String::new(),
-        content_encoding: String::new(),
-        size: value.len(),
-        object_size: 0,
-        metadata: None,
-    };
-    let mut raw = &[][..];
-    for field in Fields::of(unknown) {
-        let (number, field) = field?;
-        match number {
-            1 => {
-                for field in Fields::of(bytes(field).ok_or(Malformed)?) {
-                    match field? {
-                        (1, field) => object.api_version = text(field).ok_or(Malformed)?,
-                        (2, field) => object.kind = text(field).ok_or(Malformed)?,
-                        _ => {}
+/// What stands around an object that is stored as protobuf.
+#[derive(Debug, Default)]
+pub(super) struct Envelope<'v> {
+    pub api_version: String,
+    pub kind: String,
+    pub content_type: String,
+    pub content_encoding: String,
+    /// The object itself.
+    pub raw: &'v [u8],
+}
+
+impl<'v> Envelope<'v> {
+    /// Reads `k8s\0` and a `runtime.Unknown`: 1 TypeMeta (1 apiVersion, 2
+    /// kind), 2 raw, 3 contentEncoding, 4 contentType.
+    pub fn read(value: &'v [u8]) -> Result<Self, ObjectError> {
+        let unknown = value
+            .strip_prefix(PROTOBUF_MAGIC)
+            .ok_or(ObjectError::Envelope)?;
+        let mut envelope = Envelope::default();
+        for field in Fields::of(unknown) {
+            let (number, field) = field?;
+            match number {
+                1 => {
+                    for field in Fields::of(bytes(field).ok_or(Malformed)?) {
+                        match field? {
+                            (1, field) => envelope.api_version = text(field).ok_or(Malformed)?,
+                            (2, field) => envelope.kind = text(field).ok_or(Malformed)?,
+                            _ => {}
+                        }
                     }
                 }
+                2 => envelope.raw = bytes(field).ok_or(Malformed)?,
+                3 => envelope.content_encoding = text(field).ok_or(Malformed)?,
+                4 => envelope.content_type = text(field).ok_or(Malformed)?,
+                _ if matches!(field, Field::Cut(_)) => return Err(ObjectError::Envelope),
+                _ => {}
             }
-            2 => raw = bytes(field).ok_or(Malformed)?,
-            3 => object.content_encoding = text(field).ok_or(Malformed)?,
-            4 => object.content_type = text(field).ok_or(Malformed)?,
-            _ if matches!(field, Field::Cut(_)) => return Err(ObjectError::Envelope),
-            _ => {}
+        }
+        Ok(envelope)
+    }
+
+    /// How the object itself is written; `None` if neither way is known.
+    pub fn encoding(&self) -> Option<Encoding> {
+        match self.content_type.as_str() {
+            "" | "application/vnd.kubernetes.protobuf" => Some(Encoding::Protobuf),
+            "application/json" => Some(Encoding::Json),
+            _ => None,
         }
     }
-    object.object_size = raw.len();
-    object.metadata = match object.content_type.as_str() {
-        "" | "application/vnd.kubernetes.protobuf" => metadata_of(raw),
-        "application/json" => serde_json::from_slice::<Document>(raw)
+}
+
+fn from_unknown(value: &[u8]) -> Result<Object, ObjectError> {
+    let envelope = Envelope::read(value)?;
+    let metadata = match envelope.encoding() {
+        Some(Encoding::Protobuf) => metadata_of(envelope.raw),
+        Some(Encoding::Json) => serde_json::from_slice::<Document>(envelope.raw)
             .ok()
-            .and_then(|d| d.metadata),
-        _ => None,
+            .and_then(|document| document.metadata),
+        None => None,
     };
-    Ok(object)
+    Ok(Object {
+        encoding: Encoding::Protobuf,
+        object_size: envelope.raw.len(),
+        api_version: envelope.api_version,
+        kind: envelope.kind,
+        content_type: envelope.content_type,
+        content_encoding: envelope.content_encoding,
+        size: value.len(),
+        metadata,
+    })
 }
 
 /// In nearly every kind that the API server stores, field 1 is the ObjectMeta.
-fn metadata_of(raw: &[u8]) -> Option<ObjectMeta> {
+pub(super) fn metadata_of(raw: &[u8]) -> Option<ObjectMeta> {
     match Fields::of(raw).next()?.ok()? {
         (1, Field::Bytes(meta)) => ObjectMeta::from_protobuf(meta).filter(plausible),
         _ => None,

@@ -53,8 +53,8 @@ fn walk(message: &[u8], depth: usize, outline: &mut Vec<OutlineField>) -> bool {
         };
         let shape = match field {
             Field::Varint(_) => Shape::Varint,
-            Field::Fixed64 => Shape::Fixed64,
-            Field::Fixed32 => Shape::Fixed32,
+            Field::Fixed64(_) => Shape::Fixed64,
+            Field::Fixed32(_) => Shape::Fixed32,
             Field::Bytes(bytes) => Shape::Bytes(bytes.len()),
             Field::Cut(_) => {
                 outline.truncate(start);
@@ -91,7 +91,7 @@ fn walk(message: &[u8], depth: usize, outline: &mut Vec<OutlineField>) -> bool {
 }
 
 /// Text can read as a message by accident; a message is rarely all text.
-fn is_text(bytes: &[u8]) -> bool {
+pub(super) fn is_text(bytes: &[u8]) -> bool {
     str::from_utf8(bytes).is_ok_and(|text| !text.chars().any(|c| c.is_control() && c != '\n'))
 }
 

@@ -6,8 +6,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field<'a> {
     Varint(u64),
-    Fixed64,
-    Fixed32,
+    Fixed64(u64),
+    Fixed32(u32),
     /// A string, bytes or a message, whole.
     Bytes(&'a [u8]),
     /// The same, but the input ends before it does; what is there of it.
@@ -51,9 +51,10 @@ impl<'a> Fields<'a> {
         Err(Malformed)
     }
 
-    fn skip(&mut self, length: usize) -> Result<(), Malformed> {
-        self.rest = self.rest.get(length..).ok_or(Malformed)?;
-        Ok(())
+    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or(Malformed)?;
+        self.rest = rest;
+        Ok(*bytes)
     }
 
     fn field(&mut self) -> Result<(u32, Field<'a>), Malformed> {
@@ -64,10 +65,7 @@ impl<'a> Fields<'a> {
         }
         let field = match tag & 7 {
             0 => Field::Varint(self.varint()?),
-            1 => {
-                self.skip(8)?;
-                Field::Fixed64
-            }
+            1 => Field::Fixed64(u64::from_le_bytes(self.fixed()?)),
             2 => {
                 let length = self.varint()?;
                 match usize::try_from(length)
@@ -81,10 +79,7 @@ impl<'a> Fields<'a> {
                     None => Field::Cut(std::mem::take(&mut self.rest)),
                 }
             }
-            5 => {
-                self.skip(4)?;
-                Field::Fixed32
-            }
+            5 => Field::Fixed32(u32::from_le_bytes(self.fixed()?)),
             // Groups: neither etcd nor Kubernetes ever used them.
             _ => return Err(Malformed),
         };

@@ -191,19 +191,34 @@ impl Assembly {
             }
             known.blocks.insert(id, block.into());
         }
-        let Some(block) = known.blocks.get(&id) else {
+        if !trailers {
+            known.heads.insert(of, id);
+            self.state_block(connection, of, id, at, sink);
+        } else if let Some(block) = known.blocks.get(&id)
+            && !says_only_ok(block)
+        {
+            self.give_block(connection, of, (true, id, at), sink);
+        }
+    }
+
+    /// Has a block stand in the file at hand before what refers to it.
+    fn state_block(&mut self, connection: u64, of: Lane, id: u64, at: u64, sink: &mut impl Sink) {
+        if id != 0 && self.written.insert(id) {
+            self.give_block(connection, of, (false, id, at), sink);
+        }
+    }
+
+    fn give_block(
+        &mut self,
+        connection: u64,
+        of: Lane,
+        (trailers, id, at): (bool, u64, u64),
+        sink: &mut impl Sink,
+    ) {
+        let known = self.connections.get(&connection);
+        let Some(block) = known.and_then(|known| known.blocks.get(&id)) else {
             return;
         };
-        if trailers {
-            if says_only_ok(block) {
-                return;
-            }
-        } else {
-            known.heads.insert(of, id);
-            if !self.written.insert(id) {
-                return;
-            }
-        }
         let record = Headers {
             id,
             connection,
@@ -217,14 +232,11 @@ impl Assembly {
         self.scratch.clear();
         if record.encode(&mut self.scratch).is_ok() {
             let at = self.epoch + at;
-            sink.record(
-                ChannelId::HEADERS,
-                Times {
-                    whole: at,
-                    began: at,
-                },
-                &self.scratch,
-            );
+            let times = Times {
+                whole: at,
+                began: at,
+            };
+            sink.record(ChannelId::HEADERS, times, &self.scratch);
         }
     }
 
@@ -256,6 +268,8 @@ impl Assembly {
         at: u64,
         sink: &mut impl Sink,
     ) {
+        // Another file may have begun since its head came.
+        self.state_block(connection, of, begun.headers, begun.at, sink);
         let mut redactor = self.redactor(of, begun);
         let treatment = redactor.treatment();
         redactor.push(message);
@@ -329,6 +343,7 @@ impl Assembly {
 
     /// Gives out what has come of a message in parts.
     fn part(&mut self, connection: u64, of: Lane, open: &mut Open, at: u64, sink: &mut impl Sink) {
+        self.state_block(connection, of, open.begun.headers, open.begun.at, sink);
         let Some(parts) = &mut open.parts else {
             return;
         };
@@ -392,6 +407,7 @@ impl Assembly {
         let Some(parts) = open.parts else {
             return;
         };
+        self.state_block(connection, of, begun.headers, begun.at, sink);
         self.open = self.open.saturating_sub(bytes.len());
         let Parts {
             mut redactor,

@@ -174,14 +174,19 @@ impl Family {
         }
     }
 
+    /// Where the recording's key is, or will be.
+    pub fn key_path(&self) -> PathBuf {
+        let mut path = self.named.clone().into_os_string();
+        path.push(format!(".{KEY}"));
+        PathBuf::from(path)
+    }
+
     /// The recording's key: the one beside it, or a fresh one that is put there.
     ///
     /// # Errors
     /// If it can be neither read nor written, or is no key.
     pub fn key(&self) -> io::Result<(RecordingKey, PathBuf)> {
-        let mut path = self.named.clone().into_os_string();
-        path.push(format!(".{KEY}"));
-        let path = PathBuf::from(path);
+        let path = self.key_path();
         let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
         match fs::read_to_string(&path) {
             Ok(text) => {

@@ -125,3 +125,10 @@ impl Observer for LineObserver {
         self.hand_over();
     }
 }
+
+impl Drop for LineObserver {
+    /// What was seen is handed over, whoever forgot to say that it was all.
+    fn drop(&mut self) {
+        self.hand_over();
+    }
+}

@@ -9,6 +9,7 @@ mod import;
 mod live;
 mod log;
 mod look;
+mod objects;
 mod pcap;
 mod recall;
 mod record;

@@ -16,9 +16,10 @@ use super::{Failure, diagnostics, io_reason, print};
 use crate::etcd::SessionOptions;
 use crate::import::{ImportError, Importer, KeyLog, Options, recognise};
 use crate::kube::key::KeySpace;
+use crate::record::redact::{Rule, Values};
 use crate::trace::{Anchor, grouped};
 use input::Input;
-use output::Output;
+use output::{Hiding, Output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,6 +80,15 @@ pub(super) struct ImportArgs {
     #[arg(long, value_name = "FILE")]
     keylog: Option<PathBuf>,
 
+    /// What stands in the recording of values: redacted (all but Secrets), all or none
+    #[arg(long, value_name = "CHOICE", default_value = "redacted")]
+    record_values: String,
+
+    /// Hide these values, too: resource=NAME, namespace=NAME, name=NAME or key=PREFIX*,
+    /// joined by commas; may be given several times
+    #[arg(long, value_name = "RULE")]
+    redact: Vec<String>,
+
     /// The API server's --etcd-prefix
     #[arg(long, value_name = "PREFIX", default_value = "/registry")]
     etcd_prefix: String,
@@ -92,6 +102,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
         false => args.file.display().to_string(),
     };
     let output = output_of(args)?;
+    let hiding = hiding(args)?;
     let keys = args.keylog.as_deref().map(key_log).transpose()?;
     let refused = |what: &dyn std::fmt::Display| Failure::asked(format!("{place} {what}"));
 
@@ -110,7 +121,8 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
         wall: UNIX_EPOCH,
         at: Instant::now(),
     };
-    let (output, scribes) = Output::create(&output, KeySpace::new(&args.etcd_prefix), anchor)?;
+    let key_space = KeySpace::new(&args.etcd_prefix);
+    let (output, scribes) = Output::create(&output, &hiding, key_space, anchor)?;
     let options = Options {
         ports: args.port.clone(),
         session: Arc::new(SessionOptions {
@@ -169,6 +181,19 @@ fn fill(input: &mut Input, piece: &mut [u8]) -> (usize, Option<io::Error>) {
         }
     }
     (length, None)
+}
+
+/// What is to be hidden.
+fn hiding(args: &ImportArgs) -> Result<Hiding, Failure> {
+    let values = Values::parse(&args.record_values)
+        .map_err(|error| Failure::asked(format!("--record-values: {error}")))?;
+    let rules = args.redact.iter().map(|text| {
+        Rule::parse(text).map_err(|error| Failure::asked(format!("--redact: {error}")))
+    });
+    Ok(Hiding {
+        values,
+        rules: rules.collect::<Result<_, Failure>>()?,
+    })
 }
 
 /// What the recording is called: as asked, or as the capture is.
@@ -270,6 +295,8 @@ mod tests {
             output: output.map(Into::into),
             port: Vec::new(),
             keylog: None,
+            record_values: String::new(),
+            redact: Vec::new(),
             etcd_prefix: String::new(),
         })
     }

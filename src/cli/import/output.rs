@@ -1,5 +1,6 @@
 //! The recording that an import writes: the one place where both meet.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,21 +10,33 @@ use crate::etcd::Event;
 use crate::etcd::scribe::Scribes;
 use crate::import::Sink;
 use crate::kube::key::KeySpace;
-use crate::record::files::Retention;
+use crate::record::files::{Family, Retention};
 use crate::record::observer::LineObserver;
 use crate::record::queue::{DEFAULT_QUEUE_BYTES, Overflow};
 use crate::record::recorder::{Recorder, RecorderOptions};
-use crate::record::redact::{Policy, RecordingKey};
+use crate::record::redact::{Policy, Rule, Values};
 use crate::record::scribe::Recording;
 use crate::trace::{Anchor, Format, Options, Pipeline};
 
 /// Events between two looks at what waits, in the pipeline and for the disk.
 const SETTLED_EVERY: u32 = 256;
 
+/// zstd's level: nobody waits, so better than what keeps up with traffic.
+const LEVEL: u32 = 3;
+
+/// What may stand in the recording of values.
+#[derive(Debug)]
+pub(super) struct Hiding {
+    pub values: Values,
+    pub rules: Vec<Rule>,
+}
+
 /// Writes the recording.
 pub(super) struct Output {
     pipeline: Pipeline,
     recorder: Recorder,
+    /// The file of the recording's key, if it was not there before.
+    fresh_key: Option<PathBuf>,
     since_settled: u32,
     /// The latest moment of the capture.
     now: Instant,
@@ -47,17 +60,32 @@ impl Output {
     /// It cannot be created.
     pub fn create(
         path: &Path,
+        hiding: &Hiding,
         key_space: KeySpace,
         anchor: Anchor,
     ) -> Result<(Output, Arc<dyn Scribes>), Failure> {
-        let place = path.display();
-        let key = RecordingKey::generate()
-            .map_err(|error| Failure::failed(format!("{place} cannot be written: {error}")))?;
-        let mut policy = Policy::new(key);
-        policy.key_space = key_space.clone();
+        let refused = |error: io::Error| {
+            let reason = match error.kind() {
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => error.to_string(),
+                _ => io_reason(&error),
+            };
+            let place = path.display();
+            Failure::asked(format!(
+                "--output: {place} cannot be written: {reason}; name a file in a folder that can be written to"
+            ))
+        };
+        let family = Family::of(path).map_err(refused)?;
+        let had_key = family.key_path().exists();
+        let (key, key_file) = family.key().map_err(refused)?;
+        let policy = Policy {
+            values: hiding.values,
+            rules: hiding.rules.clone(),
+            key_space: key_space.clone(),
+            ..Policy::new(key)
+        };
         let options = RecorderOptions {
             path: path.to_owned(),
-            compression: Some(3),
+            compression: Some(LEVEL),
             flush: Duration::from_secs(1),
             rotate_bytes: None,
             rotate_every: None,
@@ -66,9 +94,7 @@ impl Output {
             // A capture can wait for the disk.
             overflow: Overflow::Block,
         };
-        let recorder = Recorder::start_at(options, policy, anchor).map_err(|error| {
-            Failure::failed(format!("{place} cannot be written: {}", io_reason(&error)))
-        })?;
+        let recorder = Recorder::start_at(options, policy, anchor).map_err(refused)?;
         let scribes = Arc::new(Recording::new(recorder.queue(), recorder.epoch()));
         let mut log = Options::new(Format::Off);
         log.key_space = key_space;
@@ -77,6 +103,7 @@ impl Output {
         let output = Output {
             pipeline,
             recorder,
+            fresh_key: (!had_key).then_some(key_file),
             since_settled: 0,
             now: anchor.at,
         };
@@ -93,11 +120,14 @@ impl Output {
         drop(self.pipeline);
         let recorded = self.recorder.finish();
         let path = recorded.last;
-        if let (false, Some(path)) = (keep, &path) {
-            std::fs::remove_file(path).map_err(|error| {
-                let place = path.display();
-                Failure::failed(format!("{place} is empty, and cannot be removed: {error}"))
-            })?;
+        if !keep {
+            for path in path.iter().chain(&self.fresh_key) {
+                std::fs::remove_file(path).map_err(|error| {
+                    let (place, reason) = (path.display(), io_reason(&error));
+                    let what = "is of no use, and cannot be removed";
+                    Failure::failed(format!("{place} {what}: {reason}"))
+                })?;
+            }
         }
         Ok(Recorded {
             path: path.filter(|_| keep),

@@ -103,7 +103,7 @@ fn nothing_of_a_secret(connections: &[Connection], values: Values) {
         assert!(!holds(&contents, &encoded), "{}", encoded.escape_ascii());
     }
     let secrets = secrets(passed.iter());
-    assert!(secrets.len() > 10, "{}", secrets.len());
+    assert!(secrets.len() >= 2, "{}", secrets.len());
     for secret in &secrets {
         // Their envelopes say little; the data comes after it.
         let inner = &secret[secret.len() / 2..];
