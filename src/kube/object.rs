@@ -86,9 +86,9 @@ impl fmt::Display for ObjectError {
             ObjectError::Envelope => f.write_str(
                 "the value begins as Kubernetes protobuf (k8s\\0) but is damaged or cut off",
             ),
-            ObjectError::Content => f.write_str(
-                "the envelope names a content type or an encoding that is not decoded",
-            ),
+            ObjectError::Content => {
+                f.write_str("the envelope names a content type or an encoding that is not decoded")
+            }
             ObjectError::Json { line, column } => write!(
                 f,
                 "the value begins as a JSON object but cannot be read past line {line}, column {column}"

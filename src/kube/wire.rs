@@ -65,9 +65,7 @@ impl<'a> Fields<'a> {
         }
         let field = match tag & 7 {
             0 => Field::Varint(self.varint()?),
-            1 => {
-                Field::Fixed64(u64::from_le_bytes(self.fixed()?))
-            }
+            1 => Field::Fixed64(u64::from_le_bytes(self.fixed()?)),
             2 => {
                 let length = self.varint()?;
                 match usize::try_from(length)
@@ -81,9 +79,7 @@ impl<'a> Fields<'a> {
                     None => Field::Cut(std::mem::take(&mut self.rest)),
                 }
             }
-            5 => {
-                Field::Fixed32(u32::from_le_bytes(self.fixed()?))
-            }
+            5 => Field::Fixed32(u32::from_le_bytes(self.fixed()?)),
             // Groups: neither etcd nor Kubernetes ever used them.
             _ => return Err(Malformed),
         };

@@ -30,10 +30,7 @@ fn values(capture: &[Connection]) -> Vec<Vec<u8>> {
 
 /// Reads every value and writes it again; gives the number of each kind.
 /// `unwritten` are fields (message, name) that the writer did not know.
-fn read_and_write(
-    values: &[Vec<u8>],
-    unwritten: &[(&str, &str)],
-) -> Vec<(String, Reading, usize)> {
+fn read_and_write(values: &[Vec<u8>], unwritten: &[(&str, &str)]) -> Vec<(String, Reading, usize)> {
     let schema = Schema::built_in();
     let mut kinds = BTreeMap::new();
     for value in values {
@@ -65,7 +62,9 @@ fn read_and_write(
         kinds.entry(kind).or_insert((tree.reading, 0)).1 += 1;
     }
     let kinds = kinds.into_iter();
-    kinds.map(|(kind, (reading, n))| (kind, reading, n)).collect()
+    kinds
+        .map(|(kind, (reading, n))| (kind, reading, n))
+        .collect()
 }
 
 /// With secrets hidden nothing shows a token.
@@ -100,7 +99,10 @@ fn histories(values: &[Vec<u8>]) -> BTreeMap<String, Vec<Tree>> {
     let mut histories: BTreeMap<String, Vec<Tree>> = BTreeMap::new();
     for value in values {
         let tree = Tree::decode(value, Secrets::Hide).unwrap();
-        let uid = tree.root.member("metadata").and_then(|meta| meta.member("uid"));
+        let uid = tree
+            .root
+            .member("metadata")
+            .and_then(|meta| meta.member("uid"));
         if let Some(uid) = uid.and_then(Node::text) {
             histories.entry(uid.to_owned()).or_default().push(tree);
         }
@@ -156,11 +158,19 @@ fn every_value_of_api_server_1_20_is_read_in_full_and_written_again() {
     ];
     let kinds = read_and_write(&values(&pcap::APISERVER_1_20), &unwritten);
     let expected = [
-        ("apiregistration.k8s.io/v1beta1 APIService", Reading::Json, 35),
+        (
+            "apiregistration.k8s.io/v1beta1 APIService",
+            Reading::Json,
+            35,
+        ),
         ("apps/v1 Deployment", Reading::Stated, 24),
         ("apps/v1 ReplicaSet", Reading::Stated, 18),
         ("coordination.k8s.io/v1beta1 Lease", Reading::Stated, 49),
-        ("flowcontrol.apiserver.k8s.io/v1beta1 FlowSchema", Reading::Stated, 20),
+        (
+            "flowcontrol.apiserver.k8s.io/v1beta1 FlowSchema",
+            Reading::Stated,
+            20,
+        ),
         (
             "flowcontrol.apiserver.k8s.io/v1beta1 PriorityLevelConfiguration",
             Reading::Stated,
@@ -211,14 +221,20 @@ fn no_token_of_the_captures_is_shown_and_yaml_is_json() {
 fn the_captures_changes_are_told_and_nearly_all_of_them_have_an_author() {
     // 1.20 leaves an entry's time as it was when the set of fields stays the same.
     for (capture, share, down) in [
-        (&pcap::APISERVER_1_20, 95, "12 -> 2 by kubectl-patch, perhaps"),
+        (
+            &pcap::APISERVER_1_20,
+            95,
+            "12 -> 2 by kubectl-patch, perhaps",
+        ),
         (&pcap::APISERVER_0_36, 99, "12 -> 2 by kubectl-patch"),
     ] {
-        let (changes, known, scaled) =
-            compared(&values(capture), "Deployment", ".spec.replicas");
+        let (changes, known, scaled) = compared(&values(capture), "Deployment", ".spec.replicas");
         assert!(known * 100 >= changes * share, "{known} of {changes}");
         for line in ["5 -> 12 by kubectl-patch", down] {
-            assert!(scaled.iter().any(|scaled| scaled == line), "{line}: {scaled:?}");
+            assert!(
+                scaled.iter().any(|scaled| scaled == line),
+                "{line}: {scaled:?}"
+            );
         }
     }
 }
@@ -235,7 +251,9 @@ fn every_field_of_every_kind_is_read_as_it_was_written() {
             let read = Tree::decode(&value, Secrets::Show).unwrap();
             assert_eq!(read.unstated, [""; 0], "{api_version} {kind}");
             assert_eq!(
-                encode::envelope(&read, message, &[]).escape_ascii().to_string(),
+                encode::envelope(&read, message, &[])
+                    .escape_ascii()
+                    .to_string(),
                 value.escape_ascii().to_string(),
                 "{api_version} {kind}"
             );

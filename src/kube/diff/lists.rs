@@ -3,8 +3,8 @@
 use rustc_hash::FxHashMap;
 
 use super::super::tree::{Key, Node};
-use super::owners::Scopes;
 use super::Step;
+use super::owners::Scopes;
 
 /// What tells items apart where nobody says it, in this order: the merge keys
 /// of the built-in kinds, and the usual ones of custom resources.
@@ -114,8 +114,15 @@ fn as_set(old: &[Node], new: &[Node]) -> Matching {
     };
     let (before, after) = (index(old), index(new));
     let step = |item: &Node| Step::Value(item.clone());
-    matched(old, new, step, |item| Some(item.json_line()), &before, &after)
-        .unwrap_or_else(|| by_place(old, new))
+    matched(
+        old,
+        new,
+        step,
+        |item| Some(item.json_line()),
+        &before,
+        &after,
+    )
+    .unwrap_or_else(|| by_place(old, new))
 }
 
 fn matched(

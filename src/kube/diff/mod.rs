@@ -17,8 +17,8 @@ use serde::{Serialize, Serializer};
 use super::tree::{Key, Node, Tree};
 use lists::Matching;
 pub use owners::Manager;
-pub use print::Print;
 use owners::{Ledger, Scopes};
+pub use print::Print;
 
 /// What changed from one revision of an object to the next.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -123,7 +123,9 @@ fn is_word(name: &str) -> bool {
 
 fn is_bare(text: &str) -> bool {
     !text.is_empty()
-        && text.chars().all(|c| !c.is_control() && !c.is_whitespace() && !"[]=,\"".contains(c))
+        && text
+            .chars()
+            .all(|c| !c.is_control() && !c.is_whitespace() && !"[]=,\"".contains(c))
 }
 
 impl Serialize for Path {
@@ -183,12 +185,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    fn maps(
-        &mut self,
-        old: &'t [(Key, Node)],
-        new: &'t [(Key, Node)],
-        scopes: &Scopes<'t>,
-    ) {
+    fn maps(&mut self, old: &'t [(Key, Node)], new: &'t [(Key, Node)], scopes: &Scopes<'t>) {
         let before = lists::by_name(old);
         let after = lists::by_name(new);
         let gone = old.iter().filter(|(key, _)| !after.contains_key(&**key));
@@ -221,11 +218,9 @@ impl<'t> Walk<'t> {
             self.path.0.push(pair.step.clone());
             match (pair.old, pair.new) {
                 (Some(before), Some(after)) => self.compare(&old[before], &new[after], &scopes),
-                (before, after) => self.changed(
-                    before.map(|at| &old[at]),
-                    after.map(|at| &new[at]),
-                    &scopes,
-                ),
+                (before, after) => {
+                    self.changed(before.map(|at| &old[at]), after.map(|at| &new[at]), &scopes)
+                }
             }
             self.path.0.pop();
         }

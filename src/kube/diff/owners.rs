@@ -48,7 +48,9 @@ impl<'t> Ledger<'t> {
         const NAMES: &[&str] = &["manager", "operation", "apiVersion", "subresource"];
         let index = |entries: &'t [Node]| -> FxHashMap<Option<String>, &'t Node> {
             let entries = entries.iter();
-            entries.map(|entry| (identity(entry, NAMES), entry)).collect()
+            entries
+                .map(|entry| (identity(entry, NAMES), entry))
+                .collect()
         };
         let (before, after) = (managed(old), managed(new));
         let (old_index, new_index) = (index(before), index(after));
@@ -95,7 +97,10 @@ impl<'t> Ledger<'t> {
         if removed && !owners.is_empty() {
             // Whoever takes another's field away leaves no trace but its own
             // entry's.
-            let mut others = self.entries.iter().filter(|entry| entry.new && entry.updated);
+            let mut others = self
+                .entries
+                .iter()
+                .filter(|entry| entry.new && entry.updated);
             if let (Some(only), None) = (others.next(), others.next()) {
                 return By::Wrote(vec![only.manager.clone()]);
             }
@@ -163,9 +168,12 @@ impl<'t> Scope<'t> {
 
     fn step(self, name: &str) -> Scope<'t> {
         match self {
-            Scope::Some(members) => {
-                Scope::of(members.iter().find(|(key, _)| key == name).map(|(_, set)| set))
-            }
+            Scope::Some(members) => Scope::of(
+                members
+                    .iter()
+                    .find(|(key, _)| key == name)
+                    .map(|(_, set)| set),
+            ),
             other => other,
         }
     }
@@ -270,6 +278,11 @@ impl<'t> Item<'t> {
 
 impl<'t> Items<'t> {
     pub fn item(&self, item: &Node, index: usize) -> Scopes<'t> {
-        Scopes(self.0.iter().map(|entry| entry.scope(item, index)).collect())
+        Scopes(
+            self.0
+                .iter()
+                .map(|entry| entry.scope(item, index))
+                .collect(),
+        )
     }
 }

@@ -65,7 +65,9 @@ impl Text {
         };
         let text = match by {
             By::Wrote(managers) => format!("by {}", names(managers)),
-            By::Owns(managers) => format!("of {}, whose entry does not show a write", names(managers)),
+            By::Owns(managers) => {
+                format!("of {}, whose entry does not show a write", names(managers))
+            }
             By::Unknown => "by nobody that the managed fields name".to_owned(),
         };
         let who = self.who;
@@ -118,7 +120,11 @@ impl Text {
     /// The lines of two texts that differ, with the number of the first.
     fn lines(&mut self, path: &str, old: &str, new: &str) {
         let (before, after): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
-        let same = before.iter().zip(&after).take_while(|(a, b)| a == b).count();
+        let same = before
+            .iter()
+            .zip(&after)
+            .take_while(|(a, b)| a == b)
+            .count();
         let tail = before[same..]
             .iter()
             .rev()

@@ -18,7 +18,14 @@ fn lines(diff: &Diff) -> Vec<String> {
     let side = |node: &Option<Node>| node.as_ref().map_or("∅".to_owned(), Node::json_line);
     diff.changes
         .iter()
-        .map(|change| format!("{}: {} → {}", change.path, side(&change.old), side(&change.new)))
+        .map(|change| {
+            format!(
+                "{}: {} → {}",
+                change.path,
+                side(&change.old),
+                side(&change.new)
+            )
+        })
         .collect()
 }
 
@@ -156,8 +163,16 @@ fn who_did_it_comes_from_the_managed_fields() {
         assert_eq!(by(&found, path), who, "{path}");
     }
     let times: Vec<_> = found.changes.iter().filter(|c| !c.bookkeeping).collect();
-    assert!(times.len() < found.changes.len(), "managed fields are bookkeeping");
-    let By::Wrote(managers) = &found.changes.iter().find(|c| c.path.to_string() == ".spec.gone").expect("there").by
+    assert!(
+        times.len() < found.changes.len(),
+        "managed fields are bookkeeping"
+    );
+    let By::Wrote(managers) = &found
+        .changes
+        .iter()
+        .find(|c| c.path.to_string() == ".spec.gone")
+        .expect("there")
+        .by
     else {
         panic!("written")
     };
@@ -170,24 +185,44 @@ fn who_did_it_comes_from_the_managed_fields() {
 fn the_keys_of_a_list_are_those_the_managers_name() {
     let set = r#"{"f:l":{"k:{\"group\":\"g\",\"version\":\"1\"}":{}}}"#;
     let found = between(
-        &managed(&[("m", "Update", "", "T1", set)], r#""l":[{"group":"g","version":"1","name":"x"}]"#),
-        &managed(&[("m", "Update", "", "T2", set)], r#""l":[{"group":"g","version":"1","name":"y"}]"#),
+        &managed(
+            &[("m", "Update", "", "T1", set)],
+            r#""l":[{"group":"g","version":"1","name":"x"}]"#,
+        ),
+        &managed(
+            &[("m", "Update", "", "T2", set)],
+            r#""l":[{"group":"g","version":"1","name":"y"}]"#,
+        ),
     );
-    assert_eq!(by(&found, ".l[group=g,version=\"1\"].name".replace("\"1\"", "1").as_str()), "wrote m");
+    assert_eq!(
+        by(
+            &found,
+            ".l[group=g,version=\"1\"].name"
+                .replace("\"1\"", "1")
+                .as_str()
+        ),
+        "wrote m"
+    );
     // Sets of scalars go by value.
     let set = r#"{"f:l":{"v:\"a\"":{},"v:\"b\"":{}}}"#;
     let found = between(
         &managed(&[("m", "Update", "", "T1", set)], r#""l":["a","b"]"#),
         &managed(&[("m", "Update", "", "T2", set)], r#""l":["b","c"]"#),
     );
-    let shown: Vec<_> = lines(&found).into_iter().filter(|l| l.starts_with(".l")).collect();
+    let shown: Vec<_> = lines(&found)
+        .into_iter()
+        .filter(|l| l.starts_with(".l"))
+        .collect();
     assert_eq!(shown, [r#".l[=c]: ∅ → "c""#, r#".l[=a]: "a" → ∅"#]);
 }
 
 #[test]
 fn a_field_that_somebody_took_away_is_told_by_the_only_entry_that_changed() {
     let old = managed(
-        &[("a", "Apply", "", "T1", r#"{"f:x":{}}"#), ("b", "Update", "", "T1", r#"{"f:y":{}}"#)],
+        &[
+            ("a", "Apply", "", "T1", r#"{"f:x":{}}"#),
+            ("b", "Update", "", "T1", r#"{"f:y":{}}"#),
+        ],
         r#""x":1,"y":1"#,
     );
     let new = managed(&[("b", "Update", "", "T2", r#"{"f:y":{}}"#)], r#""y":2"#);
@@ -197,11 +232,23 @@ fn a_field_that_somebody_took_away_is_told_by_the_only_entry_that_changed() {
 #[test]
 fn the_text_is_for_people() {
     let old = managed(
-        &[("kubectl", "Update", "", "2026-11-22T06:29:22Z", r#"{"f:spec":{}}"#)],
+        &[(
+            "kubectl",
+            "Update",
+            "",
+            "2026-11-22T06:29:22Z",
+            r#"{"f:spec":{}}"#,
+        )],
         r#""spec":{"replicas":1,"script":"one\ntwo\nthree\n","c":[{"name":"a"}]},"free":"a\u001b[31m""#,
     );
     let new = managed(
-        &[("kubectl", "Update", "", "2026-11-22T06:30:00Z", r#"{"f:spec":{}}"#)],
+        &[(
+            "kubectl",
+            "Update",
+            "",
+            "2026-11-22T06:30:00Z",
+            r#"{"f:spec":{}}"#,
+        )],
         r#""spec":{"replicas":2,"script":"one\n2\nthree\n","c":[{"name":"a"},{"name":"b","env":[{"name":"x"}]}]},"free":"b\u001b[31m""#,
     );
     let found = between(&old, &new);
@@ -223,27 +270,46 @@ by nobody that the managed fields name
 + .free: \"b\\u001b[31m\"
 "
     );
-    let all = found.text(Print { bookkeeping: true, colour: true });
-    assert!(all.contains("managedFields") && all.contains('\u{1b}'), "{all}");
-    let long = |middle: &str| format!(r#"{{"kind":"A","t":"{}{middle}{}"}}"#, "a".repeat(300), "z".repeat(300));
+    let all = found.text(Print {
+        bookkeeping: true,
+        colour: true,
+    });
+    assert!(
+        all.contains("managedFields") && all.contains('\u{1b}'),
+        "{all}"
+    );
+    let long = |middle: &str| {
+        format!(
+            r#"{{"kind":"A","t":"{}{middle}{}"}}"#,
+            "a".repeat(300),
+            "z".repeat(300)
+        )
+    };
     let text = between(&long("1"), &long("é2")).text(Print::default());
     let (a, z) = ("a".repeat(40), "z".repeat(40));
     assert_eq!(
         text,
-        format!("by nobody that the managed fields name\n- .t: \"…{a}1{z}…\"\n+ .t: \"…{a}é2{z}…\"\n")
+        format!(
+            "by nobody that the managed fields name\n- .t: \"…{a}1{z}…\"\n+ .t: \"…{a}é2{z}…\"\n"
+        )
     );
 }
 
 #[test]
 fn hidden_values_change_without_being_shown() {
-    let secret = |value: &str| format!(r#"{{"kind":"Secret","data":{{"a":"{value}","b":"YQ=="}}}}"#);
+    let secret =
+        |value: &str| format!(r#"{{"kind":"Secret","data":{{"a":"{value}","b":"YQ=="}}}}"#);
     let found = between(&secret("aHVudGVyMg=="), &secret("aHVudGVyMw=="));
     assert_eq!(
         lines(&found),
         [r#".data.a: "(hidden, 7 bytes)" → "(hidden, 7 bytes)""#]
     );
     assert!(!found.text(Print::default()).contains("aHVu"));
-    assert!(found.text(Print::default()).contains("- .data.a: (hidden, 7 bytes)"));
+    assert!(
+        found
+            .text(Print::default())
+            .contains("- .data.a: (hidden, 7 bytes)")
+    );
 }
 
 #[test]

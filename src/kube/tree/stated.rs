@@ -156,12 +156,7 @@ impl<'s> Reader<'s> {
 
     /// The value of a field that may stand there once: the last one's, or all
     /// of them merged if they are messages.
-    fn one(
-        &mut self,
-        of: Type,
-        same: &[(u32, Field<'_>)],
-        depth: usize,
-    ) -> Option<Option<Node>> {
+    fn one(&mut self, of: Type, same: &[(u32, Field<'_>)], depth: usize) -> Option<Option<Node>> {
         Some(match same {
             [] => None,
             [(_, field)] => Some(self.value(of, *field, depth)?),
@@ -258,13 +253,7 @@ impl<'s> Reader<'s> {
     }
 
     /// 1 is a schema, 2 the values of a list; the list is shown if there is one.
-    fn schema_or(
-        &mut self,
-        schema: usize,
-        of: Type,
-        message: &[u8],
-        depth: usize,
-    ) -> Option<Node> {
+    fn schema_or(&mut self, schema: usize, of: Type, message: &[u8], depth: usize) -> Option<Node> {
         let (mut alone, mut values) = (Node::Null, Vec::new());
         for field in sorted(message)? {
             match field {

@@ -77,7 +77,11 @@ fn real_objects_as_yaml() {
         ("service.yaml", fixture!("service.bin")),
     ] {
         let tree = tree(value);
-        assert_eq!((tree.reading, tree.note()), (Reading::Stated, None), "{name}");
+        assert_eq!(
+            (tree.reading, tree.note()),
+            (Reading::Stated, None),
+            "{name}"
+        );
         golden(name, &tree.yaml());
         // Other readers of YAML and of JSON find the same in it.
         let from_yaml: serde_json::Value = serde_saphyr::from_str(&tree.yaml()).expect(name);
@@ -89,6 +93,17 @@ fn real_objects_as_yaml() {
         );
         assert_eq!(from_json, serde_json::to_value(&tree).expect(name));
     }
+}
+
+#[test]
+fn managed_fields_can_be_left_out() {
+    let mut tree = tree(fixture!("pod.bin"));
+    tree.leave_out_managed_fields();
+    let yaml = tree.yaml();
+    assert!(
+        !yaml.contains("managedFields") && yaml.contains("generateName"),
+        "{yaml}"
+    );
 }
 
 #[test]
@@ -106,7 +121,12 @@ fn json_passes_as_it_stands() {
 #[test]
 fn a_kind_that_is_not_stated_shows_its_metadata_and_numbers() {
     let metadata = field(1, &field(1, b"one"));
-    let spec = [&field(1, b"text")[..], &field(2, b"\x08\x05\x08\x06"), b"\x18\x07"].concat();
+    let spec = [
+        &field(1, b"text")[..],
+        &field(2, b"\x08\x05\x08\x06"),
+        b"\x18\x07",
+    ]
+    .concat();
     let raw = [&metadata[..], &field(2, &spec), &field(9, b"\xff\xfe")].concat();
     let tree = tree(&envelope("example.com/v1", "Gadget", &raw));
     assert_eq!(tree.reading, Reading::Numbers);
@@ -117,7 +137,10 @@ fn a_kind_that_is_not_stated_shows_its_metadata_and_numbers() {
             r##""#2":{"#1":"text","#2":{"#1":[5,6]},"#3":7},"#9":"base64://4="}"##
         )
     );
-    assert!(tree.yaml().starts_with("# the fields of example.com/v1 Gadget are not known here"));
+    assert!(
+        tree.yaml()
+            .starts_with("# the fields of example.com/v1 Gadget are not known here")
+    );
 }
 
 #[test]
@@ -158,21 +181,26 @@ fn the_types_that_are_more_than_messages() {
     let raw = field(2, &[number, name].concat());
     let service = tree(&envelope("v1", "Service", &raw));
     assert!(
-        service.json_line().contains(
-            r#""ports":[{"port":80,"targetPort":8080},{"port":80,"targetPort":"http"}]"#
-        ),
+        service
+            .json_line()
+            .contains(r#""ports":[{"port":80,"targetPort":8080},{"port":80,"targetPort":"http"}]"#),
         "{service:?}"
     );
     // LimitRange: quantities in a map.
     let quantity = [&field(1, b"cpu")[..], &field(2, &field(1, b"500m"))].concat();
     let raw = field(2, &field(1, &field(2, &quantity)));
     let limits = tree(&envelope("v1", "LimitRange", &raw));
-    assert!(limits.json_line().contains(r#""max":{"cpu":"500m"}"#), "{limits:?}");
+    assert!(
+        limits.json_line().contains(r#""max":{"cpu":"500m"}"#),
+        "{limits:?}"
+    );
     // Lease: a MicroTime of one microsecond.
     let raw = field(2, &field(4, b"\x08\x01\x10\xe8\x07"));
     let lease = tree(&envelope("coordination.k8s.io/v1", "Lease", &raw));
     assert!(
-        lease.json_line().contains(r#""renewTime":"1970-01-01T00:00:01.000001Z""#),
+        lease
+            .json_line()
+            .contains(r#""renewTime":"1970-01-01T00:00:01.000001Z""#),
         "{lease:?}"
     );
     // ControllerRevision.data is JSON, or an object in an envelope of its own.
@@ -199,7 +227,11 @@ fn the_types_that_are_more_than_messages() {
     .concat();
     let version = field(4, &field(1, &either));
     let raw = field(2, &field(7, &version));
-    let crd = tree(&envelope("apiextensions.k8s.io/v1", "CustomResourceDefinition", &raw));
+    let crd = tree(&envelope(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        &raw,
+    ));
     let json = crd.json_line();
     for part in [
         r#""items":[{"type":"string"}]"#,
@@ -239,7 +271,10 @@ fn secrets_are_hidden_wherever_they_stand() {
     let shown = Tree::decode(&secret, Secrets::Show).expect("a Secret");
     assert!(shown.json_line().contains(&BASE64.encode(b"hunter2")));
     // Another password of the same length is another value.
-    let at = secret.windows(8).position(|w| w == b"password").expect("there");
+    let at = secret
+        .windows(8)
+        .position(|w| w == b"password")
+        .expect("there");
     let mut other = secret.clone();
     other[at + 8 + 2 + 6] = b'3';
     assert_ne!(tree(&other), hidden);
@@ -297,7 +332,10 @@ fn what_is_no_object_says_why() {
     }
     // The envelope is whole, what it holds is no message.
     let broken = envelope("v1", "Pod", b"\xff");
-    assert_eq!(Tree::decode(&broken, Secrets::Hide), Err(ObjectError::Envelope));
+    assert_eq!(
+        Tree::decode(&broken, Secrets::Hide),
+        Err(ObjectError::Envelope)
+    );
 }
 
 #[test]
@@ -310,16 +348,28 @@ fn depth_is_bounded() {
     }
     let version = field(4, &field(1, &schema));
     let raw = field(2, &field(7, &version));
-    let crd = tree(&envelope("apiextensions.k8s.io/v1", "CustomResourceDefinition", &raw));
+    let crd = tree(&envelope(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        &raw,
+    ));
     assert_eq!(crd.unstated.len(), 1, "{:?}", crd.unstated);
     assert!(!crd.yaml().is_empty());
     // ControllerRevisions in ControllerRevisions.
     let mut value = envelope("v1", "ConfigMap", b"");
     for _ in 0..500 {
-        value = envelope("apps/v1", "ControllerRevision", &field(2, &field(1, &value)));
+        value = envelope(
+            "apps/v1",
+            "ControllerRevision",
+            &field(2, &field(1, &value)),
+        );
     }
     assert!(!tree(&value).json().is_empty());
-    let deep = format!("{{\"kind\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!(
+        "{{\"kind\":{}1{}}}",
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
     assert!(Tree::decode(deep.as_bytes(), Secrets::Hide).is_err());
 }
 

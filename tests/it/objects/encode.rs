@@ -78,7 +78,8 @@ impl Writer<'_> {
         };
         let json = |node: Option<&Node>| {
             let text = node.map(|node| node.json_line());
-            text.map(|text| delimited(1, text.as_bytes())).unwrap_or_default()
+            text.map(|text| delimited(1, text.as_bytes()))
+                .unwrap_or_default()
         };
         match of {
             Type::Text => delimited(number, text(node).as_bytes()),
@@ -137,7 +138,9 @@ impl Writer<'_> {
                 let Some(Node::List(values)) = node else {
                     panic!("{node:?}")
                 };
-                let values = values.iter().map(|value| delimited(1, text(Some(value)).as_bytes()));
+                let values = values
+                    .iter()
+                    .map(|value| delimited(1, text(Some(value)).as_bytes()));
                 delimited(number, &values.flatten().collect::<Vec<_>>())
             }
         }
