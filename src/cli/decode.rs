@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::kube::key::KeySpace;
-use finding::Entry;
+use crate::kube::tree::Secrets;
+use finding::{Entry, Output};
 use input::{Input, Spelling};
 use text::{Palette, printable};
 
@@ -21,7 +22,8 @@ use text::{Palette, printable};
 ///
 /// Reads a file or standard input: a value's bytes, the same as hex or base64,
 /// a key, or what etcdctl printed. The contents of objects (a Secret's data,
-/// annotations' values) are never shown.
+/// annotations' values) are not shown, unless --output asks for the whole
+/// object; and then what Secrets hold and tokens are still hidden.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,6 +32,9 @@ Examples:
 
   Every object of a namespace, with its key and revision:
     etcdctl get --prefix /registry/configmaps/default/ -w json | etcdtap decode
+
+  The whole object, as kubectl would print it:
+    etcdctl get /registry/pods/default/web --print-value-only | etcdtap decode -o yaml
 
   A value copied from a log as base64, as JSON for another program:
     etcdtap decode --base64 --json value.txt
@@ -63,6 +68,15 @@ pub struct DecodeArgs {
     /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,
+
+    /// Print whole objects instead. Fields that are not known here go by their
+    /// numbers
+    #[arg(long, short, value_name = "FORMAT", conflicts_with = "json")]
+    output: Option<Output>,
+
+    /// With --output, show what Secrets hold, and tokens, too
+    #[arg(long, requires = "output")]
+    pub show_secrets: bool,
 }
 
 /// Why the command ends early: the sentence for standard error, and its code.
@@ -100,8 +114,17 @@ pub fn run(args: DecodeArgs) -> ExitCode {
     let mut text = String::new();
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let palette = Palette::new(!plain && io::stdout().is_terminal());
+    let secrets = match args.show_secrets {
+        true => Secrets::Show,
+        false => Secrets::Hide,
+    };
+    let mut problems = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
-        if args.json {
+        if let Some(output) = args.output {
+            if let Err(problem) = entry.write_object(&mut text, output, secrets) {
+                problems.push((entry, problem));
+            }
+        } else if args.json {
             entry.write_json(&mut text);
         } else {
             if at > 0 {
@@ -117,10 +140,10 @@ pub fn run(args: DecodeArgs) -> ExitCode {
         return ExitCode::from(1);
     }
     let mut code = ExitCode::SUCCESS;
-    for (entry, problem) in entries
+    let unknown = entries
         .iter()
-        .filter_map(|entry| Some((entry, entry.problem()?)))
-    {
+        .filter_map(|entry| Some((entry, entry.problem()?.to_owned())));
+    for (entry, problem) in unknown.chain(problems) {
         match &entry.key {
             Some(key) => eprintln!("etcdtap decode: {}: {problem}", printable(&key.key)),
             None => eprintln!("etcdtap decode: {problem}"),

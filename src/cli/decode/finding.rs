@@ -1,12 +1,13 @@
 //! What was found out of a key or a value, and its JSON.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use serde::Serialize;
 
 use crate::kube::key::KeySpace;
 use crate::kube::object::{Object, ObjectError};
 use crate::kube::outline::{OutlineField, Shape, outline};
+use crate::kube::tree::{Secrets, Tree};
 use crate::kube::value::{Stored, sniff};
 
 /// A key, a value, or both.
@@ -19,6 +20,28 @@ pub(super) struct Entry {
     pub mod_revision: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
+    /// The value itself, for those who ask for the whole object.
+    #[serde(skip)]
+    bytes: Bytes,
+}
+
+/// A value as it is stored. It may be a Secret, so it is never printed.
+#[derive(Clone, Default)]
+struct Bytes(Box<[u8]>);
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+/// How a whole object is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Output {
+    /// One document an object.
+    Yaml,
+    /// One object after the other, over many lines.
+    Json,
 }
 
 /// A key and what it stands for.
@@ -178,6 +201,7 @@ impl Entry {
             key: Some(key),
             mod_revision: None,
             value: None,
+            bytes: Bytes::default(),
         })
     }
 
@@ -194,15 +218,72 @@ impl Entry {
             }),
             mod_revision: None,
             value: None,
+            bytes: Bytes::default(),
         })
     }
 
-    pub fn of_value(value: Value) -> Entry {
+    /// A value alone.
+    pub fn of_value(value: Value, bytes: &[u8]) -> Entry {
         Entry {
             key: None,
             mod_revision: None,
             value: Some(value),
+            bytes: Bytes(bytes.into()),
         }
+    }
+
+    /// Adds the value that stands under the key.
+    pub fn hold(&mut self, bytes: &[u8]) {
+        self.value = Some(Value::known(bytes).unwrap_or_else(|| Value::unknown(bytes)));
+        self.bytes = Bytes(bytes.into());
+    }
+
+    /// The whole object; the error says why there is none to print.
+    pub fn write_object(
+        &self,
+        out: &mut String,
+        output: Output,
+        secrets: Secrets,
+    ) -> Result<(), String> {
+        let bytes = match &self.value {
+            Some(Value::Object(_)) => &self.bytes.0,
+            // What is wrong with it is told anyway.
+            Some(Value::Unknown { .. }) => return Ok(()),
+            Some(Value::Encrypted { .. }) => {
+                return Err(
+                    "encrypted by the API server, so there is no object to print".to_owned(),
+                );
+            }
+            Some(Value::Number { .. } | Value::Message { .. }) => {
+                return Err("no Kubernetes object, so there is none to print".to_owned());
+            }
+            None => return Err("there is no value here, so no object to print".to_owned()),
+        };
+        // etcdctl adds a line break to what it prints.
+        let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let tree = Tree::decode(bytes, secrets)
+            .or_else(|error| Tree::decode(line, secrets).map_err(|_| error))
+            .map_err(|error| error.to_string())?;
+        match output {
+            Output::Yaml => {
+                if !out.is_empty() {
+                    out.push_str("---\n");
+                }
+                if let Some(key) = &self.key {
+                    let _ = write!(out, "# {}", super::printable(&key.key));
+                    if let Some(revision) = self.mod_revision {
+                        let _ = write!(out, ", mod revision {revision}");
+                    }
+                    out.push('\n');
+                }
+                out.push_str(&tree.yaml());
+            }
+            Output::Json => {
+                out.push_str(&tree.json());
+                out.push('\n');
+            }
+        }
+        Ok(())
     }
 
     /// Why its value could not be decoded.

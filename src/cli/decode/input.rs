@@ -60,7 +60,7 @@ impl Input {
             }
         }
         Ok(Input {
-            entries: vec![Entry::of_value(Value::unknown(bytes))],
+            entries: vec![Entry::of_value(Value::unknown(bytes), bytes)],
             notes,
         })
     }
@@ -78,7 +78,7 @@ fn recognise(
         return Ok(Some(entries));
     }
     if let Some(value) = Value::known(bytes) {
-        return Ok(Some(vec![Entry::of_value(value)]));
+        return Ok(Some(vec![Entry::of_value(value, bytes)]));
     }
     if let Some(entries) = keys(space, bytes) {
         return Ok(Some(entries));
@@ -89,7 +89,7 @@ fn recognise(
     {
         let value = &bytes[end + 1..];
         notes.push("the first line is a key and was taken for the key of what follows".to_owned());
-        entry.value = Some(Value::known(value).unwrap_or_else(|| Value::unknown(value)));
+        entry.hold(value);
         return Ok(Some(vec![entry]));
     }
     Ok(None)
@@ -155,7 +155,7 @@ fn etcdctl_json(space: &KeySpace, bytes: &[u8]) -> Result<Option<Vec<Entry>>, Fa
         });
         // With --keys-only there are none.
         if !value.is_empty() {
-            entry.value = Some(Value::known(&value).unwrap_or_else(|| Value::unknown(&value)));
+            entry.hold(&value);
         }
         entries.push(entry);
     }
@@ -210,6 +210,8 @@ mod tests {
     use data_encoding::{BASE64, HEXLOWER};
 
     use super::*;
+    use crate::cli::decode::finding::Output;
+    use crate::kube::tree::Secrets;
 
     const POD: &[u8] = include_bytes!("../../../fixtures/objects/pod.bin");
     const POD_KEY: &str = "/registry/pods/lab/web-79f8dbfc8c-j7qgn";
@@ -293,6 +295,60 @@ mod tests {
         let failure =
             Input::read(&KeySpace::default(), nothing, Spelling::Unknown).expect_err("no keys");
         assert_eq!(failure.code, 1);
+    }
+
+    #[test]
+    fn whole_objects() {
+        let kv = |key: &str, value: &[u8]| {
+            let (key, value) = (BASE64.encode(key.as_bytes()), BASE64.encode(value));
+            format!(r#"{{"key":"{key}","mod_revision":7,"value":"{value}"}}"#)
+        };
+        let secret = br#"{"kind":"Secret","apiVersion":"v1","data":{"a":"aHVudGVyMg=="}}"#;
+        let answer = format!(
+            r#"{{"header":{{"cluster_id":1}},"kvs":[{},{},{},{}]}}"#,
+            kv(POD_KEY, POD),
+            kv("/registry/secrets/lab/db", secret),
+            kv("compact_rev_key", b"1234"),
+            kv("/registry/secrets/lab/x", b"k8s:enc:aescbc:v1:key1:hunter2"),
+        );
+        let print = |output, secrets| {
+            let mut text = String::new();
+            let entries = read(answer.as_bytes()).entries;
+            let problems = entries
+                .iter()
+                .filter_map(|entry| entry.write_object(&mut text, output, secrets).err());
+            let problems: Vec<String> = problems.collect();
+            (text, problems)
+        };
+        let (yaml, problems) = print(Output::Yaml, Secrets::Hide);
+        assert!(
+            yaml.starts_with(&format!(
+                "# {POD_KEY}, mod revision 7\napiVersion: v1\nkind: Pod\n"
+            )),
+            "{yaml}"
+        );
+        assert!(
+            yaml.contains("---\n# /registry/secrets/lab/db, mod revision 7\nkind: Secret\n"),
+            "{yaml}"
+        );
+        assert!(
+            yaml.contains("(hidden, 7 bytes)") && !yaml.contains("aHVu"),
+            "{yaml}"
+        );
+        assert!(
+            problems[0].contains("no Kubernetes object") && problems[1].contains("encrypted"),
+            "{problems:?}"
+        );
+        let (json, _) = print(Output::Json, Secrets::Show);
+        assert!(json.contains(r#""a": "aHVudGVyMg==""#), "{json}");
+        // Nor is it in what a panic or a test would print.
+        assert!(!format!("{:?}", read(secret)).contains("aHVu"));
+        // As it stands on a terminal: the value and a line break.
+        let mut text = String::new();
+        let input = read(&[POD, b"\n"].concat());
+        let printed = input.entries[0].write_object(&mut text, Output::Yaml, Secrets::Hide);
+        assert_eq!(printed, Ok(()));
+        assert!(text.starts_with("apiVersion: v1\nkind: Pod\n"), "{text}");
     }
 
     #[test]

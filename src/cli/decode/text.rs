@@ -277,7 +277,7 @@ mod tests {
         let value =
             Value::known(include_bytes!("../../../fixtures/objects/pod.bin")).expect("a pod");
         assert_eq!(
-            text(&Entry::of_value(value)),
+            text(&Entry::of_value(value, b"")),
             "\
 kind            Pod, v1
 stored as       protobuf, 747 bytes
@@ -317,9 +317,9 @@ name            web
     fn colour_only_where_it_is_wanted() {
         let value = Value::known(b"k8s:enc:kms:v2:vault:zzz").expect("encrypted");
         let mut out = String::new();
-        Entry::of_value(value.clone()).write_text(&mut out, &Palette::new(true));
+        Entry::of_value(value.clone(), b"").write_text(&mut out, &Palette::new(true));
         assert!(out.contains('\x1b'));
-        let plain = text(&Entry::of_value(value));
+        let plain = text(&Entry::of_value(value, b""));
         assert!(
             !plain.contains('\x1b') && plain.contains("provider        kms v2"),
             "{plain}"

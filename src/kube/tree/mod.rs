@@ -160,6 +160,19 @@ impl Tree {
         Ok(tree)
     }
 
+    /// Leaves `metadata.managedFields` out, which `kubectl get` does not show
+    /// either.
+    pub fn leave_out_managed_fields(&mut self) {
+        let Node::Map(members) = &mut self.root else {
+            return;
+        };
+        for (key, value) in members {
+            if let ("metadata", Node::Map(metadata)) = (&**key, value) {
+                metadata.retain(|(key, _)| key != "managedFields");
+            }
+        }
+    }
+
     /// A line for people on what the tree does not tell by name; `None` if it
     /// tells all.
     pub fn note(&self) -> Option<String> {

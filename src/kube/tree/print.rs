@@ -37,8 +37,9 @@ impl Node {
             compact_list_indent: true,
             folded_wrap_chars: 32_000_000,
         };
-        // Maps with text keys, lists and scalars are all that there is.
-        let mut yaml = serde_saphyr::to_string_with_options(self, options).unwrap_or_default();
+        // What cannot be written so is still YAML as JSON.
+        let mut yaml = serde_saphyr::to_string_with_options(self, options)
+            .unwrap_or_else(|_| self.json());
         if !yaml.ends_with('\n') {
             yaml.push('\n');
         }
@@ -162,5 +163,50 @@ impl Serialize for Node {
 impl Serialize for Tree {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         self.root.serialize(to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kube::tree::Key;
+
+    #[test]
+    fn a_terminal_is_not_steered() {
+        let text = "a\u{1b}[31m\nb\u{7f}\u{9b}c\u{202e}\n";
+        let node = Node::Map(vec![(Key::Owned(text.to_owned()), Node::Text(text.to_owned()))]);
+        for printed in [node.json(), node.yaml()] {
+            let steers = printed.chars().find(|c| c.is_control() && *c != '\n');
+            assert_eq!(steers, None, "{}", printed.escape_debug());
+        }
+    }
+
+    fn texts() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "\\PC{0,20}",
+            "[a-z0-9:#\\-\\[\\]{},&*!|>'\"%@` \n\t~.+]{0,12}",
+            any::<String>(),
+            "(yes|no|on|null|~|0x1f|1e3|1_000|0o7|\\.inf|2026-11-22|12:30:45|=|<<|- a|\\? b|---)",
+            "( |\n|a){0,8}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_comes_back_from_yaml_and_json(text in texts(), key in texts()) {
+            let node = Node::Map(vec![
+                (Key::Owned(key), Node::List(vec![Node::Text(text.clone())])),
+                (Key::Borrowed("last"), Node::Text(text)),
+            ]);
+            let json: serde_json::Value = serde_json::from_str(&node.json()).expect("JSON");
+            let yaml = node.yaml();
+            match serde_saphyr::from_str::<serde_json::Value>(&yaml) {
+                Ok(read) => prop_assert_eq!(read, json, "{}", yaml),
+                // Two members of one name.
+                Err(error) => prop_assert!(yaml.matches("last").count() > 1, "{error}: {yaml}"),
+            }
+        }
     }
 }

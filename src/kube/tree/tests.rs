@@ -96,6 +96,17 @@ fn real_objects_as_yaml() {
 }
 
 #[test]
+fn managed_fields_can_be_left_out() {
+    let mut tree = tree(fixture!("pod.bin"));
+    tree.leave_out_managed_fields();
+    let yaml = tree.yaml();
+    assert!(
+        !yaml.contains("managedFields") && yaml.contains("generateName"),
+        "{yaml}"
+    );
+}
+
+#[test]
 fn json_passes_as_it_stands() {
     let value = fixture!("apiservice.bin");
     let tree = tree(value);
