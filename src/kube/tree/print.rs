@@ -38,8 +38,8 @@ impl Node {
             folded_wrap_chars: 32_000_000,
         };
         // What cannot be written so is still YAML as JSON.
-        let mut yaml = serde_saphyr::to_string_with_options(self, options)
-            .unwrap_or_else(|_| self.json());
+        let mut yaml =
+            serde_saphyr::to_string_with_options(self, options).unwrap_or_else(|_| self.json());
         if !yaml.ends_with('\n') {
             yaml.push('\n');
         }
@@ -176,7 +176,10 @@ mod tests {
     #[test]
     fn a_terminal_is_not_steered() {
         let text = "a\u{1b}[31m\nb\u{7f}\u{9b}c\u{202e}\n";
-        let node = Node::Map(vec![(Key::Owned(text.to_owned()), Node::Text(text.to_owned()))]);
+        let node = Node::Map(vec![(
+            Key::Owned(text.to_owned()),
+            Node::Text(text.to_owned()),
+        )]);
         for printed in [node.json(), node.yaml()] {
             let steers = printed.chars().find(|c| c.is_control() && *c != '\n');
             assert_eq!(steers, None, "{}", printed.escape_debug());
