@@ -1,5 +1,7 @@
 //! `etcdtap show`: the log of a recording.
 
+mod objects;
+
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, StdoutLock, Write};
 use std::process::ExitCode;
@@ -11,6 +13,7 @@ use clap::{Args, ValueEnum};
 use super::call_log::{self, Place};
 use super::look::{Log, LookFlags, refused, said};
 use super::{Failure, io_reason};
+use crate::trace::{self, Colour};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +28,10 @@ Examples:
 
   Any question:
     etcdtap show calls.mcap --filter 'resource == \"pods\" && response_bytes > 1MiB'
+
+  What was written there, and what did each write change, and who did it?
+    etcdtap show calls.mcap --key /registry/pods/lab/web-0 --object
+    etcdtap show calls.mcap --key /registry/deployments/lab/web --diff
 
   Look on while it is written:
     etcdtap show calls.mcap --follow
@@ -54,6 +61,18 @@ pub(super) struct ShowArgs {
     #[arg(long, conflicts_with_all = ["limit", "tail"])]
     follow: bool,
 
+    /// Print the object that each line is about, as it was put, read or deleted
+    #[arg(long, conflicts_with_all = ["follow", "diff", "tail"])]
+    object: bool,
+
+    /// Print what each write changed in its object, and who did it
+    #[arg(long, conflicts_with_all = ["follow", "tail"])]
+    diff: bool,
+
+    /// How objects and what changed in them are printed
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Yaml)]
+    output: Output,
+
     /// Only the first so many lines
     #[arg(long, value_name = "N", conflicts_with = "tail")]
     limit: Option<u64>,
@@ -71,6 +90,14 @@ enum Format {
     Json,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// YAML for objects; for what changed, a text
+    Yaml,
+    /// One JSON object a line: the line of the log, with what was asked for in it
+    Json,
+}
+
 /// Runs the command.
 pub(super) fn run(args: &ShowArgs) -> Result<ExitCode, Failure> {
     let asked = args.look.asked()?;
@@ -80,14 +107,35 @@ pub(super) fn run(args: &ShowArgs) -> Result<ExitCode, Failure> {
         Some(Format::Pretty) => call_log::Format::Pretty,
         Some(Format::Json) => call_log::Format::Json,
     };
-    let mut log = Log::new(asked, place.written(format));
+    let what = match (args.object, args.diff) {
+        (true, _) => Some(objects::What::Object),
+        (_, true) => Some(objects::What::Diff),
+        (false, false) => None,
+    };
+    let format = match (what, args.output) {
+        (Some(_), Output::Json) => trace::Format::Json,
+        // In YAML the line is a comment.
+        (Some(objects::What::Object), Output::Yaml) => trace::Format::Pretty {
+            colour: Colour::Never,
+            width: None,
+        },
+        (Some(objects::What::Diff), Output::Yaml) => place.written(call_log::Format::Pretty),
+        (None, _) => place.written(format),
+    };
+    let mut log = Log::new(asked, format);
     if args.follow {
         log.follow();
     }
     let out = &mut Out::new();
-    let written = match args.tail {
-        Some(most) => tail(&mut log, most, out),
-        None => head(&mut log, args.limit.unwrap_or(u64::MAX), args.follow, out),
+    let most = args.limit.unwrap_or(u64::MAX);
+    let written = match (what, args.tail) {
+        (Some(what), _) => {
+            let json = args.output == Output::Json;
+            let colour = place.colour() == Colour::Always;
+            objects::show(&mut log, what, json, colour, most, out)
+        }
+        (None, Some(most)) => tail(&mut log, most, out),
+        (None, None) => head(&mut log, most, args.follow, out),
     };
     match written {
         Ok(()) => Ok(said(&log.wholeness(), log.unknown)),

@@ -17,6 +17,7 @@
 //! | [`redact`] | what may stand in a file |
 //! | [`reader`] | a recording, as far as it is whole |
 //! | [`export`] | a recording in other people's formats |
+//! | [`objects`] | the objects that lines are about |
 //! | [`stats`] | who did what, counted |
 //!
 //! The relay fails open, the recorder fails closed: a call passes whatever
@@ -29,6 +30,7 @@ pub mod export;
 pub mod files;
 pub mod index;
 pub mod line;
+pub mod objects;
 pub mod observer;
 pub mod queue;
 pub mod reader;

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::Asked;
-use crate::record::reader::{Item, Reading, Refusal, Wholeness};
+use crate::record::reader::{Item, Line, Reading, Recordings, Refusal, Wholeness};
 use crate::record::recall::Recall;
 use crate::trace::{Format, Printer};
 
@@ -47,6 +47,39 @@ impl Log {
         self.printer.output().clear();
         let added = self.add_next()?;
         Ok(added.then(|| self.printer.output()))
+    }
+
+    /// The next line that passes, unprinted.
+    ///
+    /// # Errors
+    /// If the recording cannot be read any more.
+    pub fn next_record(&mut self) -> Result<Option<Box<Line>>, Refusal> {
+        for item in &mut self.reading {
+            let Item::Line(line) = item? else { continue };
+            match self.recall.line(&line) {
+                Ok(told) if self.asked.passes(&told, self.recall.anchor()) => {
+                    return Ok(Some(line));
+                }
+                Ok(_) => {}
+                Err(_) => self.unknown += 1,
+            }
+        }
+        Ok(None)
+    }
+
+    /// A line, printed.
+    pub fn print(&mut self, line: &Line) -> &mut Vec<u8> {
+        self.printer.output().clear();
+        // It passed, so it is known.
+        if let Ok(told) = self.recall.line(line) {
+            told.print(&mut self.printer);
+        }
+        self.printer.output()
+    }
+
+    /// The recording.
+    pub fn recordings(&self) -> &Recordings {
+        &self.asked.recordings
     }
 
     /// Prints the next line behind those that have not been taken.

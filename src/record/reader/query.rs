@@ -1,6 +1,6 @@
 //! What is asked of a recording, and which chunks cannot know the answer.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use crate::record::index::{Term, may_hold};
 use crate::record::schema::v1::ChunkIndex;
@@ -12,6 +12,8 @@ pub struct Query {
     pub from: Option<u64>,
     /// The latest; it is included.
     pub to: Option<u64>,
+    /// Only what was whole within one of these; in order, and apart.
+    pub within: Option<Vec<Range<u64>>>,
     /// Each of these is so of every line that is asked for. Chunks whose lines
     /// cannot all be so are passed by, with the messages in them; the lines that
     /// come are still to be asked one by one.
@@ -87,6 +89,7 @@ impl Query {
         Query {
             from: None,
             to: None,
+            within: None,
             terms: Vec::new(),
             revisions: None,
             wants,
@@ -95,13 +98,25 @@ impl Query {
 
     /// Whether a record of that time is asked for.
     pub fn asks_for(&self, at: u64) -> bool {
-        self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at <= to)
+        self.from.is_none_or(|from| at >= from)
+            && self.to.is_none_or(|to| at <= to)
+            && self.is_within(at, at)
+    }
+
+    /// Whether a window has a moment from `from` to `to`.
+    fn is_within(&self, from: u64, to: u64) -> bool {
+        let Some(windows) = &self.within else {
+            return true;
+        };
+        let after = windows.partition_point(|window| window.end <= from);
+        windows.get(after).is_some_and(|window| window.start <= to)
     }
 
     /// Whether a chunk may hold something that is asked for.
     pub fn may_want(&self, index: &ChunkIndex) -> bool {
         if self.from.is_some_and(|from| index.to_ns < from)
             || self.to.is_some_and(|to| index.from_ns > to)
+            || !self.is_within(index.from_ns, index.to_ns)
         {
             return false;
         }
