@@ -81,10 +81,7 @@ fn absence(object: &Object) -> Option<String> {
 
 /// Why a value cannot be shown.
 fn unreadable(stored: &Stored) -> Option<String> {
-    match read(stored) {
-        Err(why) => Some(why),
-        Ok(_) => None,
-    }
+    read(stored).err()
 }
 
 fn read(stored: &Stored) -> Result<Tree, String> {

@@ -2,13 +2,12 @@
 //! fragments, ends.
 
 use bytes::Bytes;
-use prost::Message as _;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::etcd::schema::mvccpb;
 use crate::record::container::Times;
-use crate::record::schema::v1::{self, Meta};
+use crate::record::schema::v1::{self, LogLine, Meta};
 
 const SECOND: u64 = 1_000_000_000;
 
