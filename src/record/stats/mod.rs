@@ -338,10 +338,12 @@ fn client(peers: &Peers, agent: Option<&str>) -> String {
 }
 
 fn shortened(name: &str) -> &str {
-    match name.len() <= NAME_MAX {
-        true => name,
-        false => &name[..name.floor_char_boundary(NAME_MAX)],
+    let mut end = name.len().min(NAME_MAX);
+    // A character has at most four bytes.
+    while !name.is_char_boundary(end) {
+        end -= 1;
     }
+    &name[..end]
 }
 
 #[cfg(test)]
