@@ -240,6 +240,12 @@ impl Sink for Into<'_> {
 impl Writer {
     fn run(mut self) -> Recorded {
         while !self.is_finishing() {
+            if self.is_clogged() {
+                // What comes stays in the queue, which knows its bound.
+                thread::sleep(RETRY);
+                self.look(Instant::now());
+                continue;
+            }
             let wait = self.options.flush.min(Duration::from_secs(1));
             match self.outlet.parcels.recv_timeout(wait) {
                 Ok(parcel) => {
@@ -262,11 +268,19 @@ impl Writer {
     fn drain(&mut self) {
         while let Ok(parcel) = self.outlet.parcels.try_recv() {
             self.take(parcel);
-            if self.owed.len() - self.sent > self.options.queue_bytes / 4 && !self.write() {
-                // The rest waits in the queue, which knows its bound.
+            if self.owes_much() && !self.write() {
                 return;
             }
         }
+    }
+
+    /// Whether the disk is owed so much that no more is taken.
+    fn owes_much(&self) -> bool {
+        self.owed.len() - self.sent > self.options.queue_bytes / 4
+    }
+
+    fn is_clogged(&self) -> bool {
+        self.stuck.is_some() && self.owes_much()
     }
 
     fn take(&mut self, parcel: Parcel) {

@@ -13,7 +13,8 @@ use clap::{Args, ValueEnum};
 
 use self::output::Output;
 use self::progress::Progress;
-use self::selection::{Selected, SelectionFlags};
+use self::selection::Selected;
+use super::look::{Asked, WhichFlags, said};
 use super::{Failure, io_reason};
 use crate::record::export::csv::Csv;
 use crate::record::export::ndjson::Ndjson;
@@ -22,7 +23,7 @@ use crate::record::export::parquet::Parquet;
 use crate::record::export::pcapng::Pcapng;
 use crate::record::export::robustness::Robustness;
 use crate::record::export::{Exporter, Passed};
-use crate::record::reader::{Item, Joined, Query, Recordings, Refusal, Wants};
+use crate::record::reader::{Item, Joined, Query, Refusal, Wants, Wholeness};
 
 /// Messages that are put together again at most, for a format that reads them.
 const MOST_JOINED: usize = 64 * 1024 * 1024;
@@ -48,9 +49,9 @@ Examples:
   A report that etcd's robustness tests check:
     etcdtap export calls.mcap --to robustness -o report
 
-Exit codes: 0 everything is there; 1 the recording is damaged, and what is
-whole is there, or the output cannot be written; 2 wrong usage, or what is no
-recording.")]
+Exit codes: 0 everything is there; 1 a part of the recording is missing or
+damaged (what is whole was exported, what is not is said on standard error), or
+the output could not be written; 2 wrong usage, or no recording.")]
 pub(super) struct ExportArgs {
     /// Recordings: files, folders of files, or the name of one that was rotated
     #[arg(value_name = "FILE", required = true)]
@@ -69,8 +70,26 @@ pub(super) struct ExportArgs {
     #[arg(long)]
     force: bool,
 
+    /// From this time on: 2026-11-03T08:05:32Z, 08:05, or -10m (before the recording's end)
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        help_heading = "Time"
+    )]
+    from: Option<String>,
+
+    /// Up to this time
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        help_heading = "Time"
+    )]
+    until: Option<String>,
+
     #[command(flatten)]
-    selection: SelectionFlags,
+    which: WhichFlags,
 }
 
 /// What a recording can become.
@@ -108,18 +127,15 @@ impl Format {
 
 /// Runs the command.
 pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
-    let selection = args.selection.read()?;
-    let recordings = Recordings::open(&args.files).map_err(refused)?;
+    let asked = args.which.asked(
+        &args.files,
+        ("--from", args.from.as_deref()),
+        ("--until", args.until.as_deref()),
+    )?;
     let name = place(args)?;
     let mut output = Output::open(&name, args.force, args.to == Format::Robustness)?;
     let mut progress = Progress::new();
-    let written = write(
-        args.to,
-        &recordings,
-        selection.as_ref(),
-        &mut output,
-        &mut progress,
-    );
+    let written = write(args.to, &asked, &mut output, &mut progress);
     progress.clear();
     let written = match written {
         Ok(written) => written,
@@ -136,22 +152,14 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
     for left_out in &written.left_out {
         eprintln!("etcdtap: the format cannot tell: {left_out}");
     }
-    match written.missing {
-        Some(sentence) => {
-            eprintln!("etcdtap: {sentence}");
-            Ok(ExitCode::from(u8::from(written.damaged)))
-        }
-        None => Ok(ExitCode::SUCCESS),
-    }
+    Ok(said(&written.wholeness, 0))
 }
 
 /// What became of it.
 struct Written {
     left_out: Vec<String>,
-    /// What is missing of the recording, in words,
-    missing: Option<String>,
-    /// and whether it was there once.
-    damaged: bool,
+    /// How whole the recording is.
+    wholeness: Wholeness,
 }
 
 enum Trouble {
@@ -167,33 +175,27 @@ impl From<io::Error> for Trouble {
 
 fn write(
     format: Format,
-    recordings: &Recordings,
-    selection: Option<&selection::Selection>,
+    asked: &Asked,
     output: &mut Output,
     progress: &mut Progress,
 ) -> Result<Written, Trouble> {
     let mut exporter = format.exporter(output.writer()?)?;
-    let messages = exporter.wants_messages();
-    let mut selected = match selection {
-        Some(selection) => selection.begin(),
-        None => Selected::all(),
-    };
-    if messages && let Some(selection) = selection {
+    let mut selected = Selected::new(asked);
+    let query = if !exporter.wants_messages() {
+        asked.query.clone()
+    } else if asked.is_all() {
+        Query::all(Wants::ALL)
+    } else {
         // Which calls: a message stands before the line that tells of its call.
-        for item in recordings.read(selection.query()) {
+        for item in asked.recordings.read(asked.query.clone()) {
             if let Item::Line(line) = item.map_err(Trouble::Read)? {
                 progress.step(0);
                 selected.note(&line);
             }
         }
-        selected.choose();
-    }
-    let query = match (messages, selection) {
-        (false, Some(selection)) => selection.query(),
-        (false, None) => Query::all(Wants::LINES),
-        (true, _) => selected.query(),
+        selected.choose()
     };
-    let reading = recordings.read(query);
+    let reading = asked.recordings.read(query);
     // Packets do not mind parts.
     let most = if format == Format::Pcapng {
         0
@@ -201,7 +203,7 @@ fn write(
         MOST_JOINED
     };
     let mut joined = Joined::new(reading, most);
-    while let Some(item) = joined.next() {
+    for item in joined.by_ref() {
         let item = item.map_err(Trouble::Read)?;
         match &item {
             Item::Line(line) => {
@@ -242,11 +244,9 @@ fn write(
     }
     exporter.finish()?;
     output.append(exporter.take(true))?;
-    let wholeness = joined.items().wholeness();
     Ok(Written {
         left_out: exporter.left_out(),
-        missing: wholeness.sentence(),
-        damaged: wholeness.places > 0 || wholeness.unreadable > 0,
+        wholeness: joined.items().wholeness(),
     })
 }
 
@@ -273,10 +273,6 @@ fn place(args: &ExportArgs) -> Result<PathBuf, Failure> {
             "this format is no text; name a file with --output, or - to pass it on",
         )),
     }
-}
-
-fn refused(refusal: Refusal) -> Failure {
-    Failure::asked(refusal.to_string())
 }
 
 /// `cannot be written: …`, of a path.

@@ -19,7 +19,7 @@ use crate::record::scribe::Recording;
 use crate::trace::{Anchor, Format, Options, Pipeline};
 
 /// Events between two looks at what waits, in the pipeline and for the disk.
-const SETTLED_EVERY: u32 = 256;
+const SETTLED_EVERY: u32 = 32;
 
 /// zstd's level: nobody waits, so better than what keeps up with traffic.
 const LEVEL: u32 = 3;

@@ -34,6 +34,13 @@ pub(in crate::cli) struct LookFlags {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = WHEN)]
     to: Option<String>,
 
+    #[command(flatten)]
+    which: WhichFlags,
+}
+
+/// The flags that say which of its lines.
+#[derive(Debug, Default, Args)]
+pub(in crate::cli) struct WhichFlags {
     /// Only lines about this key
     #[arg(long, value_name = "KEY", help_heading = FILTERS)]
     key: Vec<String>,
@@ -91,6 +98,23 @@ impl LookFlags {
 
     /// Opens the recording and reads the flags.
     pub fn asked(&self) -> Result<Asked, Failure> {
+        self.which.asked(
+            &self.files,
+            ("--from", self.from.as_deref()),
+            ("--to", self.to.as_deref()),
+        )
+    }
+}
+
+impl WhichFlags {
+    /// Opens the recording and reads the flags, with those for the time by the
+    /// names that a command has for them.
+    pub fn asked(
+        &self,
+        files: &[PathBuf],
+        from: (&str, Option<&str>),
+        to: (&str, Option<&str>),
+    ) -> Result<Asked, Failure> {
         let expression = match &self.filter {
             Some(text) => Some(
                 text.parse::<filter::Filter>()
@@ -110,10 +134,11 @@ impl LookFlags {
             errors_only: self.errors_only,
             expression,
         };
-        let from = moment("--from", self.from.as_deref())?;
-        let to = moment("--to", self.to.as_deref())?;
+        let (from_flag, to_flag) = (from.0, to.0);
+        let from = moment(from_flag, from.1)?;
+        let to = moment(to_flag, to.1)?;
         let keys: Vec<Box<[u8]>> = self.key.iter().map(|key| key.as_bytes().into()).collect();
-        let recordings = Recordings::open(&self.files).map_err(|refusal| refused(&refusal))?;
+        let recordings = Recordings::open(files).map_err(|refusal| refused(&refusal))?;
         let mut query = query(&filter, &keys);
         if from.is_some() || to.is_some() {
             let relative = [from, to].into_iter().flatten().any(Moment::is_relative);
@@ -132,9 +157,9 @@ impl LookFlags {
             if let (Some(from), Some(to)) = (query.from, query.to)
                 && to < from
             {
-                return Err(Failure::asked(
-                    "--to is before --from; write the later time as --to",
-                ));
+                return Err(Failure::asked(format!(
+                    "{to_flag} is before {from_flag}; write the later time as {to_flag}"
+                )));
             }
         }
         Ok(Asked {
@@ -157,6 +182,14 @@ fn moment(flag: &str, text: Option<&str>) -> Result<Option<Moment>, Failure> {
 }
 
 impl Asked {
+    /// Whether every line does, at any time.
+    pub fn is_all(&self) -> bool {
+        self.filter.is_empty()
+            && self.keys.is_empty()
+            && self.query.from.is_none()
+            && self.query.to.is_none()
+    }
+
     /// Whether a line passes.
     pub fn passes(&self, line: &Recalled<'_>, anchor: Anchor) -> bool {
         let is_key = || {

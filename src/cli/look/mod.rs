@@ -4,7 +4,7 @@ mod asked;
 mod lines;
 mod moment;
 
-pub(super) use asked::{Asked, LookFlags};
+pub(super) use asked::{Asked, LookFlags, WhichFlags};
 pub(super) use lines::Log;
 
 use std::process::ExitCode;

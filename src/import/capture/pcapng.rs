@@ -88,7 +88,7 @@ impl Section {
         // length.
         let padded = u64::from(length).next_multiple_of(4);
         let whole = match usize::try_from(padded) {
-            Ok(whole) if whole >= FRAME && whole <= MAX_RECORD => whole,
+            Ok(whole) if (FRAME..=MAX_RECORD).contains(&whole) => whole,
             Ok(whole) if whole >= FRAME && !matters(kind) => return Ok(Step::Skip(padded)),
             _ => {
                 let what = format!("a block there would have {length} bytes");

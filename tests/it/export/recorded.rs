@@ -122,13 +122,18 @@ fn drive(
         })
         .collect();
     segments.sort_by_key(|(at, number, _)| (*at, *number));
-    let mut now = start;
+    let (mut now, mut settled) = (start, start);
     for (at, number, segment) in segments {
         now = start + at;
         pipeline.handle_timeout(now);
         let session = &mut sessions[number];
         session.handle_bytes(segment.side, &segment.bytes, now);
         drain(session, pipeline);
+        // As the trace's thread does a few times a second.
+        if now.saturating_duration_since(settled) >= Duration::from_millis(10) {
+            pipeline.settled(now, 0);
+            settled = now;
+        }
     }
     for session in &mut sessions {
         session.handle_end(Side::Client, EndOfBytes::Closed, now);

@@ -40,6 +40,9 @@ fn opened(given: &Given) -> u128 {
     wall.duration_since(UNIX_EPOCH).expect("later").as_nanos()
 }
 
+/// Options of a block: their code and value.
+type Choices<'a> = &'a [(u16, &'a [u8])];
+
 #[test]
 fn every_kind_of_pcap_gives_the_same() {
     let (packets, expected) = (talk(), expected());
@@ -89,7 +92,7 @@ fn every_kind_of_pcapng_gives_the_same() {
     for order in [LITTLE, BIG] {
         // Microseconds unless said otherwise; powers of ten and of two; an offset.
         let hour = order.long(3600);
-        let clocks: [(&[(u16, &[u8])], u128, u64); 4] = [
+        let clocks: [(Choices<'_>, u128, u64); 4] = [
             (&[], 1_000_000, 0),
             (&[(2, b"eth0"), (9, &[9])], 1_000_000_000, 0),
             (&[(9, &[0x80 | 20])], 1 << 20, 0),

@@ -45,6 +45,12 @@ impl<W: Write> Blocks<W> {
         }
     }
 
+    /// What it was written to.
+    #[cfg(test)]
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
     /// A packet.
     pub fn packet(&mut self, at: u64, packet: &[u8]) -> io::Result<()> {
         self.begin()?;

@@ -96,6 +96,15 @@ pub(super) struct Closing {
 }
 
 impl Deed {
+    /// What ends something comes after what is in it, if at the same moment.
+    pub fn rank(&self) -> u8 {
+        match self {
+            Deed::Close(_) => 2,
+            Deed::End(_) => 1,
+            _ => 0,
+        }
+    }
+
     /// Memory that it takes, about.
     pub fn bytes(&self) -> usize {
         256 + match self {

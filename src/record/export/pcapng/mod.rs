@@ -35,11 +35,9 @@ use crate::http2::{Side, StreamId};
 use crate::record::reader::Line;
 use crate::record::schema::v1::{Headers, LogLine};
 
-/// How long a deed waits for earlier ones, in nanoseconds: records of one moment
-/// may stand this far apart.
-const PATIENCE: u64 = 5_000_000_000;
-
-/// Bytes of deeds that wait at most; beyond it the earliest no longer do.
+/// Bytes of deeds that wait at most for earlier ones; beyond it the earliest no
+/// longer do. Lines and messages of one moment come to a recording by ways of
+/// their own, and may stand some MiB apart in it.
 const MOST_WAITING: usize = 64 * 1024 * 1024;
 
 /// Writes pcapng.
@@ -50,11 +48,11 @@ pub struct Pcapng<W: Write> {
     connections: FxHashMap<u64, Connection>,
     /// Header blocks by number, of the file at hand.
     headers: FxHashMap<u64, Arc<[(String, String)]>>,
-    /// What is still to happen, by its time and the order in which it came.
-    waiting: BTreeMap<(u64, u64), (u64, Deed)>,
+    /// What is still to happen, by its time, its rank among what happens then, and
+    /// the order in which it came.
+    waiting: BTreeMap<(u64, u8, u64), (u64, Deed)>,
     waiting_bytes: usize,
     came: u64,
-    latest: u64,
     left_out: LeftOut,
 }
 
@@ -76,7 +74,6 @@ impl<W: Write> Pcapng<W> {
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
             came: 0,
-            latest: 0,
             left_out: LeftOut::default(),
         }
     }
@@ -91,19 +88,17 @@ impl<W: Write> Pcapng<W> {
 
     fn wait(&mut self, at: u64, conn: u64, deed: Deed) {
         self.waiting_bytes += deed.bytes();
-        self.waiting.insert((at, self.came), (conn, deed));
+        let when = (at, deed.rank(), self.came);
+        self.waiting.insert(when, (conn, deed));
         self.came += 1;
     }
 
-    /// Lets happen what has waited long enough.
-    fn happen(&mut self, latest: u64) -> io::Result<()> {
-        self.latest = self.latest.max(latest);
-        let due = self.latest.saturating_sub(PATIENCE);
-        while let Some(first) = self.waiting.first_entry() {
-            if first.key().0 >= due && self.waiting_bytes < MOST_WAITING {
-                break;
-            }
-            let ((at, _), (conn, deed)) = first.remove_entry();
+    /// Lets happen what there is no more room for to wait.
+    fn happen(&mut self) -> io::Result<()> {
+        while self.waiting_bytes > MOST_WAITING
+            && let Some(first) = self.waiting.first_entry()
+        {
+            let ((at, ..), (conn, deed)) = first.remove_entry();
             self.waiting_bytes -= deed.bytes();
             self.carry_out(at, conn, deed)?;
         }
@@ -203,7 +198,7 @@ impl<W: Write> Exporter for Pcapng<W> {
                 .add("plain HTTP requests, of which there are no bytes"),
             _ => {}
         }
-        self.happen(at)
+        self.happen()
     }
 
     fn headers(&mut self, headers: &Headers) {
@@ -252,7 +247,7 @@ impl<W: Write> Exporter for Pcapng<W> {
             data: passed.data.clone(),
         };
         self.wait(passed.times.whole, conn, Deed::Piece(Box::new(piece)));
-        self.happen(passed.times.whole)
+        self.happen()
     }
 
     fn wants_messages(&self) -> bool {
@@ -261,7 +256,7 @@ impl<W: Write> Exporter for Pcapng<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         while let Some(first) = self.waiting.first_entry() {
-            let ((at, _), (conn, deed)) = first.remove_entry();
+            let ((at, ..), (conn, deed)) = first.remove_entry();
             self.carry_out(at, conn, deed)?;
         }
         self.blocks.finish()

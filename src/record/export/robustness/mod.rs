@@ -108,8 +108,10 @@ impl Robustness {
 
     /// Tells the calls whose messages have had their time.
     fn tell(&mut self, due: u64) {
-        while let Some((at, told)) = self.lines.pop_front_if(|(at, _)| *at <= due) {
-            self.tell_one(at, &told);
+        while self.lines.front().is_some_and(|(at, _)| *at <= due) {
+            if let Some((at, told)) = self.lines.pop_front() {
+                self.tell_one(at, &told);
+            }
         }
     }
 
