@@ -138,7 +138,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<ExitCode, Failure> {
         (None, None) => head(&mut log, most, args.follow, out),
     };
     match written {
-        Ok(()) => Ok(said(&log.wholeness(), log.unknown)),
+        Ok(()) => Ok(said(&log.wholeness(), log.unknown, log.ended)),
         // Nobody reads on: what is missing does not matter any more.
         Err(Trouble::Written(error)) if error.kind() == ErrorKind::BrokenPipe => {
             Ok(ExitCode::SUCCESS)

@@ -68,5 +68,5 @@ pub(super) fn run(args: &StatsArgs) -> Result<ExitCode, Failure> {
         true => print(&format!("{:#}\n", stats.to_json()))?,
         false => print(&stats.to_string())?,
     }
-    Ok(said(&reading.wholeness(), unknown))
+    Ok(said(&reading.wholeness(), unknown, true))
 }

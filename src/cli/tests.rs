@@ -66,6 +66,18 @@ fn documented(name: &str, page: &str) {
 }
 
 #[test]
+fn every_flag_for_looking_is_documented() {
+    let page = include_str!("../../docs/looking.md");
+    let mut command = Arguments::command();
+    for name in ["show", "stats"] {
+        let command = command.find_subcommand_mut(name).unwrap();
+        for flag in command.get_arguments().filter_map(|one| one.get_long()) {
+            assert!(page.contains(&format!("--{flag}")), "--{flag}");
+        }
+    }
+}
+
+#[test]
 fn every_command_about_faults_has_an_example() {
     let mut command = Arguments::command();
     for (group, least) in [("fault", 7), ("scenario", 4)] {

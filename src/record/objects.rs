@@ -64,6 +64,9 @@ pub enum Object {
 pub struct Objects {
     by_key: FxHashMap<Bytes, BTreeMap<i64, Stored>>,
     bytes: usize,
+    /// What an event itself says was there before: key and revision, and the
+    /// revision before.
+    follows: FxHashMap<(Bytes, i64), i64>,
 }
 
 /// The calls whose messages carry values: connection and stream, with what their
@@ -128,6 +131,11 @@ impl Objects {
         Ok(objects)
     }
 
+    /// Whether a line is about one object.
+    pub fn is_one(line: &LogLine) -> bool {
+        key_of(line).is_some()
+    }
+
     /// The object that a line is about.
     pub fn of(&self, line: &LogLine) -> Object {
         let Some(key) = key_of(line) else {
@@ -151,8 +159,9 @@ impl Objects {
         let at = revision_of(line)?;
         let before = self.before(key, at)?;
         let named = line.if_revision.filter(|revision| *revision > 0);
-        // Where a write's guard named it, there is no doubt.
-        Some((before, named == Some(before.revision)))
+        let told = self.follows.get(&(key.clone(), at)).copied();
+        // Where a write's guard or an event named it, there is no doubt.
+        Some((before, named.or(told) == Some(before.revision)))
     }
 
     fn at(&self, key: &[u8], revision: i64) -> Option<&Stored> {
@@ -174,6 +183,7 @@ impl Objects {
         };
         let data = || message.data.clone();
         let path = message.path.text();
+        let mut follows = Vec::new();
         let mut take = |kv: KeyValue| self.keep(kv, message, carriers);
         match (&*path, message.from()) {
             ("/etcdserverpb.KV/Put", Some(Side::Client)) => {
@@ -224,12 +234,22 @@ impl Objects {
                     return;
                 };
                 for event in answer.events {
+                    if let (Some(kv), Some(prev_kv)) = (&event.kv, &event.prev_kv)
+                        && carriers.keys.contains(&kv.key)
+                    {
+                        // A copy: the key is a part of the whole message.
+                        let key = Bytes::copy_from_slice(&kv.key);
+                        follows.push((key, kv.mod_revision, prev_kv.mod_revision));
+                    }
                     let is_put = event.r#type == 0;
                     event.kv.filter(|_| is_put).into_iter().for_each(&mut take);
                     event.prev_kv.into_iter().for_each(&mut take);
                 }
             }
             _ => {}
+        }
+        for (key, revision, before) in follows {
+            self.follows.insert((key, revision), before);
         }
     }
 

@@ -115,6 +115,8 @@ fn the_log_is_shown_and_asked_as_the_live_one() {
     );
     assert_eq!(recorded.lines(&["--limit", "3"]), all[..3]);
     assert_eq!(recorded.lines(&["--tail", "3"]), all[all.len() - 3..]);
+    // Who stops early does not know how it ends, and says nothing of it.
+    assert_eq!(said(&recorded.run("show", &["--limit", "3"])), "");
     let last = recorded.lines(&["--from", "-2s"]);
     assert!(!last.is_empty() && last.len() < all.len());
 
@@ -158,6 +160,43 @@ fn a_part_that_is_missing_is_said_and_the_rest_is_shown() {
             said(&out)
         );
         assert_eq!(said(&out).lines().count(), 1);
+    }
+}
+
+#[test]
+fn objects_and_what_changed_in_them_are_found() {
+    let recorded = Recorded::new();
+    let key = &["--key", "/registry/deployments/lab/web"][..];
+    let of_key = |more: &[&str]| recorded.lines(&[key, more].concat());
+    let objects = of_key(&["--object", "-o", "json"]);
+    assert!(objects.len() > 10);
+    for line in &objects {
+        assert_eq!(line["object"]["kind"], "Deployment", "{line}");
+        assert_eq!(line["object"]["metadata"]["name"], "web");
+    }
+    let changes = of_key(&["--diff", "-o", "json", "--verb", "update"]);
+    for line in &changes {
+        assert_eq!(line["before_is_sure"], true, "{line}");
+        assert!(line["changes"].is_array(), "{line}");
+    }
+    let scaled = changes.iter().any(|line| {
+        let changes = line["changes"].as_array().unwrap();
+        changes.iter().any(|one| one["path"] == ".spec.replicas")
+    });
+    assert!(scaled, "the workload scales it");
+    let yaml = recorded.run("show", &[key, &["--object", "--limit", "1"]].concat());
+    let text = String::from_utf8(yaml.stdout).unwrap();
+    assert!(text.starts_with("---\n# 06:33:10.069"), "{text}");
+    assert!(
+        text.contains("kind: Deployment") && !text.contains("managedFields"),
+        "{text}"
+    );
+
+    // What was hidden when it was recorded stays hidden, and is said to be.
+    let secrets = recorded.run("show", &["--resource", "secrets", "--object"]);
+    let text = String::from_utf8(secrets.stdout).unwrap();
+    for part in ["eyJhbGci", "ZXlKaGJHY2"] {
+        assert!(!text.contains(part), "{text}");
     }
 }
 

@@ -19,6 +19,8 @@ pub(in crate::cli) struct Log {
     printer: Printer,
     /// Lines that say what is not known here.
     pub unknown: u64,
+    /// All there is was read.
+    pub ended: bool,
 }
 
 impl Log {
@@ -31,6 +33,7 @@ impl Log {
             recall,
             asked,
             unknown: 0,
+            ended: false,
         }
     }
 
@@ -64,6 +67,7 @@ impl Log {
                 Err(_) => self.unknown += 1,
             }
         }
+        self.ended = true;
         Ok(None)
     }
 
@@ -96,6 +100,7 @@ impl Log {
                 Err(_) => self.unknown += 1,
             }
         }
+        self.ended = true;
         Ok(false)
     }
 

@@ -23,11 +23,12 @@ pub(super) fn refused(refusal: &Refusal) -> Failure {
     ))
 }
 
-/// Says on standard error what is missing, and what the process ends with.
-pub(super) fn said(wholeness: &Wholeness, unknown: u64) -> ExitCode {
+/// Says on standard error what is missing, and what the process ends with. Only who
+/// has `ended`, and so has seen the recording's end, knows whether it has one.
+pub(super) fn said(wholeness: &Wholeness, unknown: u64, ended: bool) -> ExitCode {
     if let Some(sentence) = wholeness.sentence() {
         eprintln!("etcdtap: {sentence}");
-    } else if !wholeness.finished {
+    } else if ended && !wholeness.finished {
         eprintln!(
             "etcdtap: the recording has no end: it is still being written, or its writer was \
              killed, and what it had not written yet is missing"

@@ -37,8 +37,13 @@ pub(super) fn show(
             && batch.len() < BATCH
             && let Some(line) = log.next_record()?
         {
-            left -= 1;
-            batch.push(line);
+            match Objects::is_one(&line.line) {
+                true => {
+                    left -= 1;
+                    batch.push(line);
+                }
+                false => without += 1,
+            }
         }
         if batch.is_empty() {
             break;
@@ -46,10 +51,6 @@ pub(super) fn show(
         let objects = Objects::find(log.recordings(), batch.iter().map(|line| &**line))?;
         for line in &batch {
             let object = objects.of(&line.line);
-            if object == Object::None {
-                without += 1;
-                continue;
-            }
             let printed = log.print(line);
             let text = match (what, as_json) {
                 (What::Object, false) => object_text(printed, &object),
@@ -111,7 +112,11 @@ fn object_text(line: &[u8], object: &Object) -> String {
         ));
     }
     match (absence(object), tree(object)) {
-        (None, Some(tree)) => text.push_str(&tree.yaml()),
+        (None, Some(mut tree)) => {
+            // Who did what is for --diff; kubectl does not show them either.
+            tree.leave_out_managed_fields();
+            text.push_str(&tree.yaml());
+        }
         (why, _) => text.push_str(&format!("# {}\n", why.unwrap_or_default())),
     }
     text

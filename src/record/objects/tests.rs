@@ -228,7 +228,7 @@ fn values_are_found_by_key_and_revision_wherever_they_passed() {
     );
     assert_eq!(
         objects.previous(&changed.line),
-        Some((&stored(8, b"eight"), false))
+        Some((&stored(8, b"eight"), true))
     );
     assert_eq!(objects.previous(&read.line), None);
     let elsewhere = update(5, 100, 200);

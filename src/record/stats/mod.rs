@@ -338,10 +338,8 @@ fn client(peers: &Peers, agent: Option<&str>) -> String {
 }
 
 fn shortened(name: &str) -> &str {
-    if name.len() <= NAME_MAX {
-        return name;
-    }
-    let mut end = NAME_MAX;
+    let mut end = name.len().min(NAME_MAX);
+    // A character has at most four bytes.
     while !name.is_char_boundary(end) {
         end -= 1;
     }
