@@ -152,7 +152,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
     for left_out in &written.left_out {
         eprintln!("etcdtap: the format cannot tell: {left_out}");
     }
-    Ok(said(&written.wholeness, 0))
+    Ok(said(&written.wholeness, 0, true))
 }
 
 /// What became of it.
