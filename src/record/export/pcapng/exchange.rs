@@ -340,7 +340,9 @@ impl Exchange {
             }
             How::NoTrailers => {
                 let fields = [(":status", "200"), ("content-type", "application/grpc")];
-                frame::headers(out, known.id, &encoded(fields.into_iter()), true, FRAME);
+                frame::headers(out, known.id, &encoded(fields.into_iter()), false, FRAME);
+                // A block that ended the stream would be taken for trailers.
+                frame::data(out, known.id, &[], true);
                 send(Side::Server, out)
             }
             How::Reset { by, code } => {
