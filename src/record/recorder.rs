@@ -27,6 +27,10 @@ use crate::trace::Anchor;
 /// How long parcels gather before they are taken together.
 const GATHER: Duration = Duration::from_millis(10);
 
+/// How much is taken before it is written, and before it is asked whether another
+/// file is to begin.
+const PIECE: usize = 256 * 1024;
+
 /// How long a disk that took nothing is left alone.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -252,26 +256,32 @@ impl Writer {
                     self.take(parcel);
                     // What comes next need not wake this thread.
                     thread::sleep(GATHER);
-                    self.drain();
+                    while !self.drain() && !self.is_clogged() {
+                        self.look(Instant::now());
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.look(Instant::now());
         }
-        self.drain();
+        while !self.drain() && !self.is_clogged() {
+            self.look(Instant::now());
+        }
         self.end();
         self.recorded
     }
 
-    /// Takes what waits.
-    fn drain(&mut self) {
+    /// Takes what waits, as far as it is a good piece for the disk; whether that was
+    /// all.
+    fn drain(&mut self) -> bool {
         while let Ok(parcel) = self.outlet.parcels.try_recv() {
             self.take(parcel);
-            if self.owes_much() && !self.write() {
-                return;
+            if self.owed.len() - self.sent >= PIECE {
+                return false;
             }
         }
+        true
     }
 
     /// Whether the disk is owed so much that no more is taken.

@@ -17,7 +17,7 @@ fn the_example_reads_a_recording_without_us() {
     let (example, _) = example.split_once("```").unwrap();
 
     let stage = Stage::new(Values::Redacted);
-    for (number, connection) in (1..).zip(pcap::APISERVER_0_36.iter().take(3)) {
+    for (number, connection) in (1..).zip(pcap::APISERVER_0_36.iter()) {
         stage.pass(connection, number, usize::MAX);
     }
     let (folder, _, passed) = stage.finish();
