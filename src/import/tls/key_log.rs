@@ -112,7 +112,8 @@ impl KeyLog {
 
 /// At most `N` bytes in hexadecimal, and how many.
 fn from_hex<const N: usize>(text: &[u8]) -> Option<([u8; N], usize)> {
-    let length = text.len() / 2;
+    // The decoder wants exactly the room it needs, and has none for half a byte.
+    let length = HEXLOWER_PERMISSIVE.decode_len(text.len()).ok()?;
     let mut bytes = [0; N];
     let room = bytes.get_mut(..length)?;
     let decoded = HEXLOWER_PERMISSIVE.decode_mut(text, room).ok()?;
@@ -122,6 +123,13 @@ fn from_hex<const N: usize>(text: &[u8]) -> Option<([u8; N], usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_a_byte_is_no_secret() {
+        assert_eq!(from_hex::<4>(b"abc"), None);
+        assert_eq!(from_hex::<4>(b"0a0B"), Some(([10, 11, 0, 0], 2)));
+        assert_eq!(from_hex::<1>(b"0a0b"), None);
+    }
 
     #[test]
     fn lines_of_both_versions_are_found_again_and_others_passed_over() {
