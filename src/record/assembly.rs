@@ -28,7 +28,8 @@ const PART: usize = 1024 * 1024;
 /// they come out in parts.
 const OPEN_MOST: usize = 64 * 1024 * 1024;
 
-/// Header blocks that are remembered of a connection, for the next file.
+/// Header blocks that are remembered of a connection, for the next file; where every
+/// call has a block of its own (`traceparent`), the latest half of them.
 const BLOCKS_MOST: usize = 1024;
 
 /// Takes a record.
@@ -116,15 +117,18 @@ impl Assembly {
 
     /// Nothing more comes of a connection.
     pub fn gone(&mut self, connection: u64, sink: &mut impl Sink) {
-        let Some(mut gone) = self.connections.remove(&connection) else {
+        let Some(known) = self.connections.get_mut(&connection) else {
             return;
         };
-        for (lane, open) in std::mem::take(&mut gone.open) {
+        // What was cut still refers to the connection's header blocks.
+        for (lane, open) in std::mem::take(&mut known.open) {
             let at = open.begun.at;
             self.cut(connection, lane, open, at, sink);
         }
-        for block in gone.blocks.keys() {
-            self.written.remove(block);
+        if let Some(gone) = self.connections.remove(&connection) {
+            for block in gone.blocks.keys() {
+                self.written.remove(block);
+            }
         }
     }
 
@@ -187,7 +191,16 @@ impl Assembly {
         let known = self.connections.entry(connection).or_default();
         if !block.is_empty() {
             if known.blocks.len() >= BLOCKS_MOST {
-                known.blocks.clear();
+                // Scribes count blocks up and refer to the last few only.
+                let oldest = id.saturating_sub(BLOCKS_MOST as u64 / 2);
+                let written = &mut self.written;
+                known.blocks.retain(|block, _| {
+                    let stays = *block >= oldest;
+                    if !stays {
+                        written.remove(block);
+                    }
+                    stays
+                });
             }
             known.blocks.insert(id, block.into());
         }
@@ -588,4 +601,105 @@ fn says_only_ok(block: &[u8]) -> bool {
         b"grpc-message" => value.is_empty(),
         _ => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch::write_field;
+    use super::super::redact::RecordingKey;
+    use super::super::schema::Envelope;
+    use super::*;
+
+    #[derive(Default)]
+    struct Seen {
+        headers: Vec<u64>,
+        messages: Vec<(u64, bool)>,
+    }
+
+    impl Sink for Seen {
+        fn record(&mut self, channel: ChannelId, _: Times, data: &[u8]) {
+            let meta = match channel {
+                ChannelId::HEADERS => {
+                    self.headers.push(Headers::decode(data).unwrap().id);
+                    return;
+                }
+                ChannelId::PARTS => Part::decode(data).unwrap().meta,
+                _ => Envelope::decode(data).unwrap().meta,
+            };
+            let meta = meta.unwrap();
+            self.messages.push((meta.headers, meta.cut));
+        }
+    }
+
+    fn assembly() -> Assembly {
+        let key = RecordingKey::from_bytes([1; 32]);
+        Assembly::new(Arc::new(Policy::new(key)), 0)
+    }
+
+    fn lane(stream: u32) -> Lane {
+        Lane {
+            stream: StreamId::from_bits(stream),
+            from: Side::Client,
+        }
+    }
+
+    /// A call's head, with a block of its own, and what of its message has come.
+    fn call(stream: u32, id: u64, length: u32, came: &[u8]) -> Vec<u8> {
+        let (of, mut fields, mut batch) = (lane(stream), Vec::new(), Vec::new());
+        write_field(b"traceparent", &id.to_be_bytes(), &mut fields);
+        let channel = Channels::all()
+            .of_method("etcdserverpb.KV", "Range", Side::Client)
+            .unwrap()
+            .0;
+        for op in [
+            Op::Head {
+                of,
+                trailers: false,
+                id,
+                at: 1,
+                fields: &fields,
+            },
+            Op::Begin {
+                of,
+                channel,
+                path: "",
+                compressed: false,
+                length,
+                index: 0,
+                at: 1,
+            },
+            Op::Body { of, bytes: came },
+        ] {
+            op.write(&mut batch);
+        }
+        batch
+    }
+
+    #[test]
+    fn what_a_lost_connection_cuts_has_its_header_block_in_the_file() {
+        let (mut assembly, mut seen) = (assembly(), Seen::default());
+        assembly.take(7, &call(1, 9, 100, b"abc"), &mut seen);
+        assembly.begin_file();
+        seen.headers.clear();
+        assembly.gone(7, &mut seen);
+        assert_eq!(seen.messages, [(9, true)]);
+        assert_eq!(seen.headers, [9]);
+        assert!(assembly.written.is_empty() && assembly.connections.is_empty());
+        assert_eq!(assembly.open, 0);
+    }
+
+    #[test]
+    fn a_block_a_call_is_not_remembered_for_ever() {
+        let (mut assembly, mut seen) = (assembly(), Seen::default());
+        for n in 1..=10 * BLOCKS_MOST as u64 {
+            let mut batch = call(n as u32 * 2 + 1, n, 2, b"\x0a\x00");
+            let of = lane(n as u32 * 2 + 1);
+            Op::End { of, at: 2 }.write(&mut batch);
+            assembly.take(7, &batch, &mut seen);
+        }
+        assert_eq!(seen.headers.len(), 10 * BLOCKS_MOST);
+        assert_eq!(seen.messages.len(), 10 * BLOCKS_MOST);
+        assert!(assembly.written.len() <= BLOCKS_MOST);
+        assert!(assembly.connections[&7].blocks.len() <= BLOCKS_MOST);
+    }
 }
