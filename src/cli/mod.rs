@@ -11,6 +11,7 @@ pub mod fault;
 mod import;
 mod look;
 pub mod proxy;
+mod recording;
 pub mod scenario;
 mod scorecard;
 pub mod settings;

@@ -375,7 +375,7 @@ impl Assembly {
             open.begun.length.into(),
             &Findings::default(),
         );
-        self.give_part(&open.begun.clone(), meta, offset, &piece, false, at, sink);
+        self.give_part(&open.begun, meta, offset, &piece, false, at, sink);
         piece.clear();
         open.bytes = piece;
     }

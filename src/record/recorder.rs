@@ -246,7 +246,6 @@ impl Writer {
         while !self.is_finishing() {
             if self.is_clogged() {
                 // What comes stays in the queue, which knows its bound.
-                thread::sleep(RETRY);
                 self.look(Instant::now());
                 continue;
             }
@@ -256,41 +255,38 @@ impl Writer {
                     self.take(parcel);
                     // What comes next need not wake this thread.
                     thread::sleep(GATHER);
-                    while !self.drain() && !self.is_clogged() {
-                        self.look(Instant::now());
-                    }
+                    self.drain();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.look(Instant::now());
         }
-        while !self.drain() && !self.is_clogged() {
-            self.look(Instant::now());
-        }
+        self.drain();
         self.end();
         self.recorded
     }
 
-    /// Takes what waits, as far as it is a good piece for the disk; whether that was
-    /// all.
-    fn drain(&mut self) -> bool {
-        while let Ok(parcel) = self.outlet.parcels.try_recv() {
+    /// Takes what waits, and looks at the disk after each piece that is worth it.
+    fn drain(&mut self) {
+        while !self.is_clogged()
+            && let Ok(parcel) = self.outlet.parcels.try_recv()
+        {
             self.take(parcel);
-            if self.owed.len() - self.sent >= PIECE {
-                return false;
+            if self.owes() >= PIECE {
+                self.look(Instant::now());
             }
         }
-        true
     }
 
-    /// Whether the disk is owed so much that no more is taken.
-    fn owes_much(&self) -> bool {
-        self.owed.len() - self.sent > self.options.queue_bytes / 4
+    /// Bytes that the disk is owed.
+    fn owes(&self) -> usize {
+        self.owed.len() - self.sent
     }
 
+    /// Whether the disk takes nothing, and is owed so much that no more is taken.
     fn is_clogged(&self) -> bool {
-        self.stuck.is_some() && self.owes_much()
+        self.stuck.is_some() && self.owes() > self.options.queue_bytes / 4
     }
 
     fn take(&mut self, parcel: Parcel) {
@@ -404,13 +400,13 @@ impl Writer {
         };
         while self.sent < self.owed.len() {
             match current.written.file.write(&self.owed[self.sent..]) {
-                Ok(0) => return self.is_stuck(io::ErrorKind::WriteZero.into()),
+                Ok(0) => return self.stick(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
                     self.sent += n;
                     self.recorded.bytes += n as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.is_stuck(error),
+                Err(error) => return self.stick(error),
             }
         }
         self.owed.clear();
@@ -424,7 +420,8 @@ impl Writer {
         true
     }
 
-    fn is_stuck(&mut self, error: io::Error) -> bool {
+    /// The disk took nothing, which is said once; `false`, for [`Writer::write`].
+    fn stick(&mut self, error: io::Error) -> bool {
         self.owed.drain(..self.sent);
         self.sent = 0;
         if self.stuck.is_none() {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use clap::Args;
 
+use super::recording::Hiding;
 use super::{Failure, diagnostics, io_reason, print};
 use crate::etcd::SessionOptions;
 use crate::import::{ImportError, Importer, KeyLog, Options, recognise};
@@ -19,7 +20,7 @@ use crate::kube::key::KeySpace;
 use crate::record::redact::{Rule, Values};
 use crate::trace::{Anchor, grouped};
 use input::Input;
-use output::{Hiding, Output};
+use output::Output;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,20 +1,19 @@
 //! The recording that an import writes: the one place where both meet.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::cli::recording::{self, Hiding};
 use crate::cli::{Failure, io_reason};
 use crate::etcd::Event;
 use crate::etcd::scribe::Scribes;
 use crate::import::Sink;
 use crate::kube::key::KeySpace;
-use crate::record::files::{Family, Retention};
+use crate::record::files::Retention;
 use crate::record::observer::LineObserver;
 use crate::record::queue::{DEFAULT_QUEUE_BYTES, Overflow};
 use crate::record::recorder::{Recorder, RecorderOptions};
-use crate::record::redact::{Policy, Rule, Values};
 use crate::record::scribe::Recording;
 use crate::trace::{Anchor, Format, Options, Pipeline};
 
@@ -23,13 +22,6 @@ const SETTLED_EVERY: u32 = 32;
 
 /// zstd's level: nobody waits, so better than what keeps up with traffic.
 const LEVEL: u32 = 3;
-
-/// What may stand in the recording of values.
-#[derive(Debug)]
-pub(super) struct Hiding {
-    pub values: Values,
-    pub rules: Vec<Rule>,
-}
 
 /// Writes the recording.
 pub(super) struct Output {
@@ -64,25 +56,6 @@ impl Output {
         key_space: KeySpace,
         anchor: Anchor,
     ) -> Result<(Output, Arc<dyn Scribes>), Failure> {
-        let refused = |error: io::Error| {
-            let reason = match error.kind() {
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => error.to_string(),
-                _ => io_reason(&error),
-            };
-            let place = path.display();
-            Failure::asked(format!(
-                "--output: {place} cannot be written: {reason}; name a file in a folder that can be written to"
-            ))
-        };
-        let family = Family::of(path).map_err(refused)?;
-        let had_key = family.key_path().exists();
-        let (key, key_file) = family.key().map_err(refused)?;
-        let policy = Policy {
-            values: hiding.values,
-            rules: hiding.rules.clone(),
-            key_space: key_space.clone(),
-            ..Policy::new(key)
-        };
         let options = RecorderOptions {
             path: path.to_owned(),
             compression: Some(LEVEL),
@@ -94,7 +67,8 @@ impl Output {
             // A capture can wait for the disk.
             overflow: Overflow::Block,
         };
-        let recorder = Recorder::start_at(options, policy, anchor).map_err(refused)?;
+        let (recorder, key) =
+            recording::start("--output", options, hiding, key_space.clone(), Some(anchor))?;
         let scribes = Arc::new(Recording::new(recorder.queue(), recorder.epoch()));
         let mut log = Options::new(Format::Off);
         log.key_space = key_space;
@@ -103,7 +77,7 @@ impl Output {
         let output = Output {
             pipeline,
             recorder,
-            fresh_key: (!had_key).then_some(key_file),
+            fresh_key: key.fresh.then_some(key.path),
             since_settled: 0,
             now: anchor.at,
         };

@@ -1,19 +1,19 @@
 //! A recording from what was given: its file, what it hides, what bounds it.
 
-use std::io;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::resolve::refuse;
 use super::resolved::Record;
+use crate::cli::Failure;
+use crate::cli::recording::{self, Hiding};
 use crate::cli::settings::Layers;
-use crate::cli::{Failure, io_reason};
 use crate::kube::key::KeySpace;
 use crate::notation::{parse_duration, parse_size};
-use crate::record::files::{Family, Retention};
+use crate::record::files::Retention;
 use crate::record::queue::{DEFAULT_QUEUE_BYTES, Overflow};
 use crate::record::recorder::{Recorded, Recorder, RecorderOptions};
-use crate::record::redact::{Policy, Rule, Values};
+use crate::record::redact::{Rule, Values};
 
 /// How old what was recorded may get before it is written, by default.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -59,8 +59,7 @@ pub(super) fn record(given: &Layers) -> Result<Option<Record>, Failure> {
         })?
         .unwrap_or(Values::Redacted);
     Ok(Some(Record {
-        values,
-        rules,
+        hiding: Hiding { values, rules },
         options: RecorderOptions {
             path,
             compression: given
@@ -93,29 +92,13 @@ pub(super) fn record(given: &Layers) -> Result<Option<Record>, Failure> {
 /// # Errors
 /// When its file or its key cannot be created.
 pub(super) fn start(record: &Record, key_space: KeySpace) -> Result<Recorder, Failure> {
-    let place = record.options.path.display();
-    let refused = |error: io::Error| {
-        let reason = match error.kind() {
-            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => error.to_string(),
-            _ => io_reason(&error),
-        };
-        Failure::asked(format!(
-            "--record: {place} cannot be written: {reason}; name a file in a folder that can be written to"
-        ))
-    };
-    let family = Family::of(&record.options.path).map_err(refused)?;
-    let (key, key_file) = family.key().map_err(refused)?;
-    let policy = Policy {
-        values: record.values,
-        rules: record.rules.clone(),
-        key_space,
-        ..Policy::new(key)
-    };
-    let recorder = Recorder::start(record.options.clone(), policy).map_err(refused)?;
+    let Record { hiding, options } = record;
+    let (recorder, key) = recording::start("--record", options.clone(), hiding, key_space, None)?;
     tracing::info!(
-        "recording to {place}, values {}; whoever has {} can tell whether a value is the one they think",
-        record.values.as_str(),
-        key_file.display()
+        "recording to {}, values {}; whoever has {} can tell whether a value is the one they think",
+        options.path.display(),
+        hiding.values.as_str(),
+        key.path.display()
     );
     Ok(recorder)
 }

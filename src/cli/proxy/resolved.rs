@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::call_log::Format;
+use crate::cli::recording::Hiding;
 use crate::control;
 use crate::filter::Filter;
 use crate::net::{ListenerTls, Upstream, UpstreamTls};
 use crate::record::recorder::RecorderOptions;
-use crate::record::redact::{Rule, Values};
 
 /// What `etcdtap proxy` was asked for, read and found consistent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,10 +46,8 @@ pub struct ProxyArgs {
 /// A recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Which values stand in it.
-    pub values: Values,
-    /// What is hidden besides.
-    pub rules: Vec<Rule>,
+    /// What may stand in it.
+    pub hiding: Hiding,
     /// How it is made.
     pub options: RecorderOptions,
 }
