@@ -16,12 +16,15 @@ class Recording:
         proxies = {name: proxies[name] for name in ("etcdtap", "haproxy tcp") if name in proxies}
         folder = self.dir / "recordings"
         folder.mkdir()
-        child, port = self.etcdtap("--record", str(folder / "calls.mcap"))
+        child, port = self.etcdtap("--record", str(folder / "calls.mcap"), log=False)
         proxies["recording"] = (child.pid, port)
-        child, port = self.etcdtap("--record", str(folder / "plain.mcap"), "--record-compression", "none")
+        child, port = self.etcdtap("--record", str(folder / "plain.mcap"), "--record-compression", "none", log=False)
         proxies["uncompressed"] = (child.pid, port)
-        print(f"\nCPU time per call in microseconds with --record (unary Range, 1 KB value; decoding, a JSON log to a "
-              f"file; median of {self.args.rounds} rounds), and the ratio to haproxy tcp (goal: 1.5x)\n")
+        child, port = self.etcdtap("--record", str(folder / "both.mcap"))
+        proxies["with the log"] = (child.pid, port)
+        print(f"\nCPU time per call in microseconds with --record (unary Range, 1 KB value; median of {self.args.rounds} "
+              f"rounds), and the ratio to haproxy tcp (goal: 1.5x). A recording holds the log's lines: with --log off "
+              f"it is all that is written; `etcdtap` writes a JSON log and no recording, `with the log` both\n")
         header = f"{'connections x streams':<24}" + "".join(f"{name:>22}" for name in proxies)
         print(header + "\n" + "-" * len(header))
         for clients, streams in self.shapes():
@@ -94,7 +97,7 @@ class Recording:
         path = os.environ.get("ETCDTAP_BENCH_RECORDING")
         if not path:
             path = str(folder / "calls.mcap")
-            child, port = self.etcdtap("--record", path, "--record-compression", "none", "--log", "off")
+            child, port = self.etcdtap("--record", path, "--record-compression", "none", log=False)
             key = b"/registry/configmaps/default/bench"
             while sum(f.stat().st_size for f in folder.iterdir()) < gigabytes << 30:
                 self.h2load(port, 4, 8, 100_000)

@@ -5,14 +5,14 @@
 //! that was cut anywhere still has an index for all that is before the cut.
 
 use std::collections::BTreeMap;
-use std::io::{self, Seek, SeekFrom, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
 
-use mcap::records::MessageHeader;
-use mcap::{Compression, McapError, WriteOptions, Writer};
 use prost::Message;
 use rustc_hash::FxHashSet;
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::compress_bound;
 
+use super::format::{self, Chunk, Summary};
 use super::index::{About, Terms};
 use super::schema::v1::ChunkIndex;
 use super::schema::{ChannelId, Channels, PROFILE, VERSION};
@@ -28,7 +28,13 @@ pub const INDEX_MARK: [u8; 8] = *b"\x89etcdtap";
 pub const ABOUT: &str = "etcdtap.recording";
 
 /// How large a chunk grows before it is packed, in bytes.
-const CHUNK: u64 = 1024 * 1024;
+const CHUNK: usize = 1024 * 1024;
+
+/// MCAP's name of what we pack with.
+const ZSTD: &str = "zstd";
+
+/// MCAP's name of what messages and schemas are written in.
+const ENCODING: &str = "protobuf";
 
 /// How a recording is written.
 #[derive(Debug, Clone)]
@@ -51,42 +57,52 @@ pub struct Times {
 
 /// Makes the bytes of one file.
 pub struct Container {
-    writer: Writer<Spool>,
-    spool: Spool,
+    /// Bytes of the file that were taken.
+    before: u64,
+    /// Those that wait.
+    out: Vec<u8>,
+    /// Records of the chunk at hand.
+    records: Vec<u8>,
+    /// Packs them; the buffer for that is kept.
+    zstd: Option<Compressor<'static>>,
+    packed: Vec<u8>,
     known: FxHashSet<ChannelId>,
     sequence: u32,
     terms: Terms,
     chunk: ChunkIndex,
-    /// About how many bytes the chunk at hand holds.
-    open: u64,
+    summary: Summary,
+    finished: bool,
 }
 
 impl std::fmt::Debug for Container {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Container")
             .field("sequence", &self.sequence)
-            .field("open", &self.open)
+            .field("open", &self.records.len())
             .finish_non_exhaustive()
     }
 }
 
 /// What cannot happen to bytes in memory, unless a library changes its mind.
 #[derive(Debug)]
-pub struct Unwritable(McapError);
+pub enum Unwritable {
+    /// A channel that no table has.
+    Channel(ChannelId),
+    /// What zstd says.
+    Zstd(io::Error),
+}
 
 impl std::fmt::Display for Unwritable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the record cannot be written: {}", self.0)
+        f.write_str("the record cannot be written: ")?;
+        match self {
+            Unwritable::Channel(channel) => write!(f, "there is no channel {}", channel.0),
+            Unwritable::Zstd(error) => write!(f, "zstd: {error}"),
+        }
     }
 }
 
 impl std::error::Error for Unwritable {}
-
-impl From<McapError> for Unwritable {
-    fn from(error: McapError) -> Unwritable {
-        Unwritable(error)
-    }
-}
 
 impl Container {
     /// A file that begins. Its first bytes wait already.
@@ -94,35 +110,36 @@ impl Container {
     /// # Errors
     /// If zstd refuses the level.
     pub fn new(options: &ContainerOptions) -> Result<Container, Unwritable> {
-        let spool = Spool::default();
-        let write = WriteOptions::new()
-            .profile(PROFILE)
-            .library(concat!("etcdtap ", env!("CARGO_PKG_VERSION")))
-            .compression(options.compression.map(|_| Compression::Zstd))
-            .compression_level(options.compression.unwrap_or_default())
-            // The recorder has a thread of its own, and one is what it may take.
-            .compression_threads(0)
-            // We end chunks ourselves: their index has to follow them.
-            .chunk_size(None)
-            .disable_seeking(true)
-            // 16 bytes a message, for what a reader of whole chunks never asks.
-            .emit_message_indexes(false)
-            .calculate_data_section_crc(false);
-        let mut writer = write.create(spool.clone())?;
+        let zstd = match options.compression {
+            Some(level) => {
+                let level = i32::try_from(level).unwrap_or(i32::MAX);
+                Some(Compressor::new(level).map_err(Unwritable::Zstd)?)
+            }
+            None => None,
+        };
+        let mut out = format::MAGIC.to_vec();
+        let library = concat!("etcdtap ", env!("CARGO_PKG_VERSION"));
+        format::header(PROFILE, library, &mut out);
         let mut about = options.about.clone();
         about.insert("version".to_owned(), VERSION.to_string());
-        writer.write_metadata(&mcap::records::Metadata {
-            name: ABOUT.to_owned(),
-            metadata: about,
-        })?;
+        let at = out.len() as u64;
+        format::metadata(ABOUT, &about, &mut out);
+        let length = out.len() as u64 - at;
         Ok(Container {
-            writer,
-            spool,
+            before: 0,
+            out,
+            records: Vec::new(),
+            zstd,
+            packed: Vec::new(),
             known: FxHashSet::default(),
             sequence: 0,
             terms: Terms::default(),
             chunk: ChunkIndex::default(),
-            open: 0,
+            summary: Summary {
+                metadata: Some((ABOUT, at, length)),
+                ..Summary::default()
+            },
+            finished: false,
         })
     }
 
@@ -134,14 +151,10 @@ impl Container {
         if self.known.insert(channel) {
             self.state(channel)?;
         }
-        let header = MessageHeader {
-            channel_id: channel.0,
-            sequence: self.sequence,
-            log_time: times.whole,
-            publish_time: times.began,
-        };
-        self.writer.write_to_known_channel(&header, data)?;
+        let stamps = (times.whole, times.began);
+        format::message(channel.0, self.sequence, stamps, data, &mut self.records);
         self.sequence = self.sequence.wrapping_add(1);
+        *self.summary.messages.entry(channel.0).or_default() += 1;
         let chunk = &mut self.chunk;
         if chunk.messages == 0 {
             (chunk.from_ns, chunk.to_ns) = (times.whole, times.whole);
@@ -149,8 +162,7 @@ impl Container {
         chunk.from_ns = chunk.from_ns.min(times.whole);
         chunk.to_ns = chunk.to_ns.max(times.whole);
         chunk.messages += 1;
-        self.open += data.len() as u64 + 31;
-        if self.open >= CHUNK {
+        if self.records.len() >= CHUNK {
             self.end_chunk()?;
         }
         Ok(())
@@ -180,7 +192,7 @@ impl Container {
 
     /// Whether anything was added that has not come out.
     pub fn is_open(&self) -> bool {
-        self.open > 0
+        !self.records.is_empty()
     }
 
     /// Packs what was added: all of it comes out.
@@ -188,15 +200,37 @@ impl Container {
     /// # Errors
     /// If zstd fails.
     pub fn end_chunk(&mut self) -> Result<(), Unwritable> {
-        if self.open == 0 {
+        if self.records.is_empty() {
             return Ok(());
         }
-        self.open = 0;
-        let start = self.spool.end();
-        self.writer.flush()?;
         let mut index = std::mem::take(&mut self.chunk);
+        let start = self.len();
+        let times = (index.from_ns, index.to_ns);
+        let packed = match &mut self.zstd {
+            Some(zstd) => {
+                self.packed.clear();
+                self.packed.reserve(compress_bound(self.records.len()));
+                zstd.compress_to_buffer(&self.records, &mut self.packed)
+                    .map_err(Unwritable::Zstd)?;
+                &self.packed
+            }
+            None => &self.records,
+        };
+        let compression = self.zstd.as_ref().map_or("", |_| ZSTD);
+        format::chunk(times, compression, &self.records, packed, &mut self.out);
+        self.summary.chunks.push(Chunk {
+            times,
+            start,
+            length: self.before + self.out.len() as u64 - start,
+            packed: packed.len() as u64,
+            unpacked: self.records.len() as u64,
+        });
+        self.records.clear();
+        // One great message need not keep its room.
+        self.records.shrink_to(2 * CHUNK);
+        self.packed.shrink_to(2 * CHUNK);
         index.chunk_start = start;
-        index.chunk_length = self.spool.end() - start;
+        index.chunk_length = self.len() - start;
         (index.bloom, index.bloom_hashes) = {
             let (bloom, hashes) = self.terms.filter();
             (bloom.into(), hashes)
@@ -207,8 +241,7 @@ impl Container {
         record.push(1);
         record.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
         record.extend_from_slice(&body);
-        self.writer
-            .write_private_record(INDEX_OPCODE, &record, Default::default())?;
+        format::private(INDEX_OPCODE, &record, &mut self.out);
         Ok(())
     }
 
@@ -218,13 +251,18 @@ impl Container {
     /// If zstd fails.
     pub fn finish(&mut self) -> Result<(), Unwritable> {
         self.end_chunk()?;
-        self.writer.finish()?;
+        if !self.finished {
+            self.finished = true;
+            let compression = self.zstd.as_ref().map_or("", |_| ZSTD);
+            let end = self.len();
+            self.summary.write(compression, end, &mut self.out);
+        }
         Ok(())
     }
 
     /// How many bytes the file has, those that wait included.
     pub fn len(&self) -> u64 {
-        self.spool.end()
+        self.before + self.out.len() as u64
     }
 
     /// Whether the file has no bytes; it never is, once it was begun.
@@ -234,80 +272,29 @@ impl Container {
 
     /// Moves the bytes that are to be appended to the file to the end of `out`.
     pub fn take(&mut self, out: &mut Vec<u8>) {
-        self.spool.take(out);
+        self.before += self.out.len() as u64;
+        if out.is_empty() {
+            std::mem::swap(out, &mut self.out);
+        } else {
+            out.append(&mut self.out);
+        }
     }
 
-    /// Writes a channel and its schema.
+    /// Writes a channel and its schema: into the chunk, which then stands for
+    /// itself, and into the summary.
     fn state(&mut self, id: ChannelId) -> Result<(), Unwritable> {
         let channels = Channels::all();
         let Some(channel) = channels.channel(id) else {
-            return Err(Unwritable(McapError::UnknownChannel(self.sequence, id.0)));
+            return Err(Unwritable::Channel(id));
         };
         let data = channels.schema_data(channel);
-        self.writer
-            .add_schema_with_id(id.0, &channel.schema, "protobuf", &data)?;
-        let none = BTreeMap::new();
-        self.writer
-            .add_channel_with_id(id.0, id.0, &channel.topic, "protobuf", &none)?;
-        Ok(())
-    }
-}
-
-/// The end of a file that is still in memory. Shared with the MCAP writer, which
-/// owns its half.
-#[derive(Debug, Clone, Default)]
-struct Spool {
-    inner: Arc<Mutex<Tail>>,
-}
-
-#[derive(Debug, Default)]
-struct Tail {
-    /// Bytes of the file that were taken.
-    before: u64,
-    bytes: Vec<u8>,
-}
-
-impl Spool {
-    fn with<T>(&self, what: impl FnOnce(&mut Tail) -> T) -> T {
-        // Appending to a Vec leaves nothing half done.
-        what(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn end(&self) -> u64 {
-        self.with(|tail| tail.before + tail.bytes.len() as u64)
-    }
-
-    fn take(&self, out: &mut Vec<u8>) {
-        self.with(|tail| {
-            tail.before += tail.bytes.len() as u64;
-            out.append(&mut tail.bytes);
-        });
-    }
-}
-
-impl Write for Spool {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.with(|tail| tail.bytes.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Seek for Spool {
-    /// A file that is only appended to is always at its end.
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let end = self.end();
-        match to {
-            SeekFrom::Current(0) | SeekFrom::End(0) => Ok(end),
-            SeekFrom::Start(at) if at == end => Ok(end),
-            _ => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "a recording is only appended to",
-            )),
+        for out in [&mut self.records, &mut self.summary.schemas] {
+            format::schema(id.0, &channel.schema, ENCODING, &data, out);
         }
+        for out in [&mut self.records, &mut self.summary.channels] {
+            format::channel(id.0, id.0, &channel.topic, ENCODING, out);
+        }
+        Ok(())
     }
 }
 

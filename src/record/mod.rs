@@ -28,6 +28,7 @@ pub mod batch;
 pub mod container;
 pub mod export;
 pub mod files;
+pub mod format;
 pub mod index;
 pub mod line;
 pub mod objects;

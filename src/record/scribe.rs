@@ -47,6 +47,7 @@ impl Scribes for Recording {
             queue: self.queue.clone(),
             epoch: self.epoch,
             batch: Vec::new(),
+            usual: 0,
             block: Vec::new(),
             blocks: Vec::new(),
             told: 0,
@@ -64,6 +65,8 @@ struct ConnectionScribe {
     queue: Queue,
     epoch: Instant,
     batch: Vec<u8>,
+    /// How long the last one was, in bytes.
+    usual: usize,
     /// The fields of the block at hand.
     block: Vec<u8>,
     /// Blocks that were told, by their number less than the first remembered.
@@ -103,10 +106,20 @@ impl ConnectionScribe {
         !self.skipped.is_empty() && self.skipped.contains(&stream)
     }
 
+    /// The batch at hand, which is likely to become as long as the last one: it
+    /// need not grow piece by piece. A connection that is silent has none.
+    fn room(&mut self) -> &mut Vec<u8> {
+        if self.batch.capacity() == 0 {
+            self.batch.reserve(self.usual);
+        }
+        &mut self.batch
+    }
+
     fn hand_over(&mut self) {
         if self.batch.is_empty() {
             return;
         }
+        self.usual = self.batch.len().next_multiple_of(256);
         let bytes = std::mem::take(&mut self.batch);
         let lost = std::mem::take(&mut self.in_batch);
         let parcel = Parcel::Batch {
@@ -190,6 +203,7 @@ impl Scribe for ConnectionScribe {
             self.blocks.clear();
         }
         let at = known.unwrap_or(self.blocks.len());
+        self.room();
         let op = Op::Head {
             of: Lane {
                 stream: call.stream,
@@ -242,7 +256,7 @@ impl Scribe for ConnectionScribe {
             index: message.index,
             at: self.since(now),
         };
-        op.write(&mut self.batch);
+        op.write(self.room());
         self.in_batch.messages += 1;
         self.in_batch.bytes += u64::from(message.length);
     }
@@ -252,7 +266,7 @@ impl Scribe for ConnectionScribe {
             return;
         }
         let of = Lane { stream, from };
-        Op::Body { of, bytes }.write(&mut self.batch);
+        Op::Body { of, bytes }.write(self.room());
         if self.batch.len() >= FULL {
             self.hand_over();
         }
@@ -264,7 +278,7 @@ impl Scribe for ConnectionScribe {
         }
         let at = self.since(now);
         let of = Lane { stream, from };
-        Op::End { of, at }.write(&mut self.batch);
+        Op::End { of, at }.write(self.room());
     }
 
     fn over(&mut self, stream: StreamId, now: Instant) {
@@ -272,7 +286,7 @@ impl Scribe for ConnectionScribe {
             return;
         }
         let at = self.since(now);
-        Op::Over { stream, at }.write(&mut self.batch);
+        Op::Over { stream, at }.write(self.room());
     }
 
     fn settle(&mut self) {
