@@ -15,8 +15,8 @@ use super::schema::v1::log_line::{Extent, Form};
 use super::schema::v1::{self, LogLine};
 use crate::etcd::verdict::Hit;
 use crate::etcd::{
-    Call, CancelCause, CompareTarget, ConnectionEnded, Ending, EventKind, Op, Request, Response,
-    WatchNote, Watched,
+    Call, CancelCause, CompareTarget, ConnectionEnded, Ending, EventKind, Method, Op, Request,
+    Response, WatchNote, Watched,
 };
 use crate::grpc::Code;
 use crate::http1::Exchange;
@@ -68,11 +68,16 @@ pub fn of_call(
     anchor: &Anchor,
 ) -> (LogLine, u64) {
     let (line, at) = begun(word::CALL, &call.peers, call.ended, anchor);
+    // What etcd calls its methods is no token.
+    let named = match call.method {
+        Method::Other => text,
+        _ => str::to_owned,
+    };
     let mut line = LogLine {
         stream: Some(call.stream.number()),
         user_agent: call.user_agent.as_deref().map(text),
-        service: Some(text(&call.name.service)),
-        method: Some(text(&call.name.method)),
+        service: Some(named(&call.name.service)),
+        method: Some(named(&call.name.method)),
         status: Some(call.status.code.to_string()),
         message: call.status.message.as_deref().map(text),
         fault: faults(&call.faults),
@@ -270,7 +275,6 @@ pub fn of_ended(ended: &ConnectionEnded, failed: bool, anchor: &Anchor) -> (LogL
 
 /// Whether it follows from verb and status that a call wrote.
 pub(super) fn writes_by_its_verb(call: &Call, operation: &Operation<'_>) -> bool {
-    use crate::etcd::Method;
     call.status.code == Code::OK
         && matches!(
             (operation.verb, call.method),
