@@ -5,6 +5,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashSet;
+
+use super::batch::Toll;
+
 /// What happens when the disk cannot keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Overflow {
@@ -67,7 +71,8 @@ pub struct Mark {
 }
 
 impl Parcel {
-    fn cost(&self) -> usize {
+    /// Bytes of the room that it takes.
+    pub(super) fn cost(&self) -> usize {
         PARCEL
             + match self {
                 Parcel::Batch { bytes, .. } => bytes.capacity(),
@@ -163,7 +168,12 @@ impl Queue {
     pub fn send(&self, parcel: Parcel) -> Result<(), Parcel> {
         let shared = &self.shared;
         let cost = parcel.cost();
-        if shared.queued.load(Ordering::Relaxed) + cost > shared.most {
+        let most = match (&parcel, shared.overflow) {
+            // The last eighth is for the ends of calls that have begun.
+            (Parcel::Lines(_), Overflow::Drop) => shared.most / 8 * 7,
+            _ => shared.most,
+        };
+        if shared.queued.load(Ordering::Relaxed) + cost > most {
             match shared.overflow {
                 Overflow::Drop => return Err(parcel),
                 Overflow::Block => shared.wait(),
@@ -184,11 +194,7 @@ impl Queue {
 
     /// Counts what is not recorded.
     pub fn lose(&self, lost: Lost) {
-        let shared = &self.shared;
-        shared.calls.fetch_add(lost.calls, Ordering::Relaxed);
-        shared.messages.fetch_add(lost.messages, Ordering::Relaxed);
-        shared.bytes.fetch_add(lost.bytes, Ordering::Relaxed);
-        shared.lines.fetch_add(lost.lines, Ordering::Relaxed);
+        self.shared.lose(lost);
     }
 }
 
@@ -200,6 +206,27 @@ impl Outlet {
         if shared.overflow == Overflow::Block {
             shared.room.notify_all();
         }
+    }
+
+    /// Counts what waits as lost: nobody takes it any more.
+    pub fn abandon(&self) {
+        let mut calls = FxHashSet::default();
+        let mut lost = Lost::default();
+        while let Ok(parcel) = self.parcels.try_recv() {
+            self.taken(&parcel);
+            match &parcel {
+                Parcel::Batch { connection, bytes } => {
+                    let toll = Toll::of(bytes);
+                    lost.messages += toll.messages;
+                    lost.bytes += toll.bytes;
+                    calls.extend(toll.calls.into_iter().map(|stream| (*connection, stream)));
+                }
+                Parcel::Lines(lines) => lost.lines += lines.marks.len() as u64,
+                Parcel::Gone { .. } | Parcel::Wake => {}
+            }
+        }
+        lost.calls = calls.len() as u64;
+        self.shared.lose(lost);
     }
 
     /// What was lost until now.
@@ -228,6 +255,13 @@ impl Drop for Outlet {
 }
 
 impl Shared {
+    fn lose(&self, lost: Lost) {
+        self.calls.fetch_add(lost.calls, Ordering::Relaxed);
+        self.messages.fetch_add(lost.messages, Ordering::Relaxed);
+        self.bytes.fetch_add(lost.bytes, Ordering::Relaxed);
+        self.lines.fetch_add(lost.lines, Ordering::Relaxed);
+    }
+
     fn wait(&self) {
         let since = Instant::now();
         let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
