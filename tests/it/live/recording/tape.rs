@@ -1,12 +1,14 @@
 //! What stands in the files of a recording.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use etcdtap::http2::Side;
 use etcdtap::record::reader::wholeness::Wholeness;
-use etcdtap::record::reader::{Item, Joined, Query, Recordings, Wants};
+use etcdtap::record::reader::{
+    Item, Joined, Query, Reading, Recording, Recordings, Refusal, Wants,
+};
 use etcdtap::record::schema::v1::LogLine;
 
 /// A recording that was read to its end.
@@ -38,9 +40,20 @@ impl Taped {
 impl Tape {
     /// Reads these files.
     pub fn of(files: &[PathBuf]) -> Tape {
-        let mut reading = Recordings::open(files)
-            .unwrap_or_else(|refused| panic!("{files:?}: {refused}"))
-            .read(Query::all(Wants::ALL));
+        let all = Query::all(Wants::ALL);
+        let refused = |refused: Refusal| -> ! { panic!("{files:?}: {refused}") };
+        let mut reading = match files {
+            // By itself; by name, it would stand for all that follow it.
+            [one] => {
+                let name = one.to_string_lossy();
+                let file = File::open(one).unwrap();
+                let recording = Recording::open(file, &name).unwrap_or_else(|why| refused(why));
+                Reading::of(recording, all)
+            }
+            _ => Recordings::open(files)
+                .unwrap_or_else(|why| refused(why))
+                .read(all),
+        };
         let items = Joined::new(&mut reading, usize::MAX)
             .map(|item| item.unwrap())
             .collect();
