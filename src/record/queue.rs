@@ -282,6 +282,8 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http2::{Side, StreamId};
+    use crate::record::batch::{Lane, Op};
 
     fn batch(bytes: usize) -> Parcel {
         Parcel::Batch {
@@ -302,6 +304,57 @@ mod tests {
         outlet.taken(&parcel);
         assert!(queue.admits());
         queue.send(batch(300)).unwrap();
+    }
+
+    #[test]
+    fn lines_leave_room_for_the_ends_of_calls() {
+        let (queue, _outlet) = queue(8000, Overflow::Drop);
+        queue.send(batch(6500)).unwrap();
+        let lines = Lines {
+            bytes: vec![0; 600],
+            marks: Vec::new(),
+        };
+        assert!(queue.send(Parcel::Lines(lines)).is_err());
+        queue.send(batch(600)).unwrap();
+    }
+
+    #[test]
+    fn what_nobody_takes_any_more_is_counted_as_lost() {
+        let (queue, outlet) = queue(8000, Overflow::Drop);
+        let of = |stream| Lane {
+            stream: StreamId::from_bits(stream),
+            from: Side::Client,
+        };
+        let mut bytes = Vec::new();
+        for (stream, piece) in [(1, 10), (3, 20)] {
+            Op::Begin {
+                of: of(stream),
+                channel: 1,
+                path: "",
+                compressed: false,
+                length: piece,
+                index: 0,
+                at: 0,
+            }
+            .write(&mut bytes);
+        }
+        let begun = bytes.clone();
+        for stream in [1, 5] {
+            Op::Body {
+                of: of(stream),
+                bytes: &[0; 7],
+            }
+            .write(&mut bytes);
+        }
+        for bytes in [begun, bytes] {
+            let connection = 1;
+            queue.send(Parcel::Batch { connection, bytes }).unwrap();
+        }
+        outlet.abandon();
+        let lost = outlet.lost();
+        assert_eq!((lost.calls, lost.messages), (3, 5));
+        assert_eq!(lost.bytes, 2 * (10 + 20) + 7);
+        assert!(queue.admits());
     }
 
     #[test]

@@ -8,4 +8,6 @@ mod tape;
 // The tests.
 mod disk;
 mod kills;
+mod secrets;
+mod struck;
 mod turns;
