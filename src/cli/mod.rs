@@ -30,6 +30,7 @@ use clap_complete::Shell;
 
 pub use failure::Failure;
 
+use crate::net::signals;
 use crate::notation::io_reason;
 
 const ABOUT: &str = "\
@@ -111,6 +112,8 @@ pub fn run() -> ExitCode {
         Ok(matches) => matches,
         Err(error) => return refused(&error),
     };
+    // Without it that limit ends this program as it ends others.
+    let _ = signals::outlive_file_limits();
     match dispatch(command, &matches) {
         Ok(code) => code,
         Err(failure) => {

@@ -1,7 +1,9 @@
-//! SIGTERM and Ctrl-C.
+//! SIGTERM, Ctrl-C, and the signal of a file that may not grow.
 
 use std::io;
 
+use rustix::process::Signal;
+use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Phase, Shutdown};
@@ -28,4 +30,19 @@ pub fn watch(shutdown: Shutdown) -> io::Result<()> {
         }
     });
     Ok(())
+}
+
+/// From now on a file that reached the limit of its size (`ulimit -f`) is an error
+/// to whoever writes it; by itself, SIGXFSZ ends the program.
+///
+/// # Errors
+/// When the operating system refuses the handler.
+pub fn outlive_file_limits() -> io::Result<()> {
+    // The handler stays; nobody needs to hear of the signal, nor the runtime that is
+    // asked for it.
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let _within = runtime.enter();
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }

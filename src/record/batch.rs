@@ -4,6 +4,8 @@
 //! It is written on the relay's thread, where every byte counts, and read on the
 //! recorder's; nobody else ever sees one.
 
+use rustc_hash::FxHashSet;
+
 use crate::http2::{Side, StreamId};
 
 /// Something that passed.
@@ -234,6 +236,54 @@ pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 pub fn fields(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut ops = Ops { left: block };
     std::iter::from_fn(move || Some((ops.sized()?, ops.sized()?)))
+}
+
+/// What is lost with a batch.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Toll {
+    /// The calls of which it has a header block or a part of a message.
+    pub calls: FxHashSet<StreamId>,
+    /// The messages of which it has a part.
+    pub messages: u64,
+    /// The bytes of those that begin in it, and the bytes that it has of others.
+    pub bytes: u64,
+}
+
+impl Toll {
+    /// What is lost with `batch`.
+    pub fn of(batch: &[u8]) -> Toll {
+        let mut toll = Toll::default();
+        // Lanes whose message at hand is counted.
+        let mut begun = FxHashSet::default();
+        let mut counted = FxHashSet::default();
+        for op in Ops::new(batch) {
+            let of = match op {
+                Op::Over { .. } => continue,
+                Op::Head { of, .. } => of,
+                Op::Begin { of, length, .. } => {
+                    toll.messages += 1;
+                    toll.bytes += u64::from(length);
+                    begun.insert(of);
+                    of
+                }
+                Op::Body { of, bytes } => {
+                    if !begun.contains(&of) {
+                        toll.messages += u64::from(counted.insert(of));
+                        toll.bytes += bytes.len() as u64;
+                    }
+                    of
+                }
+                Op::End { of, .. } => {
+                    if !begun.contains(&of) {
+                        toll.messages += u64::from(counted.insert(of));
+                    }
+                    of
+                }
+            };
+            toll.calls.insert(of.stream);
+        }
+        toll
+    }
 }
 
 #[cfg(test)]

@@ -190,6 +190,11 @@ impl Container {
         self.add(ChannelId::LOG, times, data)
     }
 
+    /// Whether the file has any record, those that wait included.
+    pub fn has_records(&self) -> bool {
+        self.sequence > 0
+    }
+
     /// Whether anything was added that has not come out.
     pub fn is_open(&self) -> bool {
         !self.records.is_empty()

@@ -6,7 +6,7 @@
 //! is finished. One that a crash left behind keeps what it has, under its
 //! finished name.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -54,6 +54,20 @@ pub struct Written {
     pub finished: PathBuf,
     /// Its number among the recording's files, from 0.
     pub number: u32,
+}
+
+/// What was there of a recording before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Files that a crash left behind, by their finished names.
+    pub adopted: Vec<PathBuf>,
+    /// Files that another process writes.
+    pub in_use: Vec<PathBuf>,
+}
+
+/// Whether somebody writes a file.
+fn is_locked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 impl Family {
@@ -123,19 +137,28 @@ impl Family {
         Ok(present)
     }
 
-    /// Gives files that a crash left behind their finished names, and says which.
+    /// Gives files that a crash left behind their finished names, and says which;
+    /// those without a byte go. What another process writes stays as it is.
     ///
     /// # Errors
     /// If the folder cannot be read.
-    pub fn adopt(&self) -> io::Result<Vec<PathBuf>> {
-        let mut adopted = Vec::new();
+    pub fn adopt(&self) -> io::Result<Left> {
+        let mut left = Left::default();
         for (number, partial, path) in self.present()? {
             let finished = self.numbered(number);
-            if partial && !finished.exists() && fs::rename(&path, &finished).is_ok() {
-                adopted.push(finished);
+            if !partial || finished.exists() {
+                continue;
+            }
+            if is_locked(&path) {
+                left.in_use.push(path);
+            } else if fs::metadata(&path).is_ok_and(|about| about.len() == 0) {
+                // Whatever is in its way is in the way of what comes, too.
+                let _ = fs::remove_file(&path);
+            } else if fs::rename(&path, &finished).is_ok() {
+                left.adopted.push(finished);
             }
         }
-        Ok(adopted)
+        Ok(left)
     }
 
     /// Begins the next file.
@@ -157,6 +180,8 @@ impl Family {
                 .open(&partial);
             match created {
                 Ok(file) => {
+                    // Where the file system has no locks, nobody can ask for one.
+                    let _ = file.try_lock();
                     return Ok(Written {
                         file,
                         partial,
@@ -219,7 +244,12 @@ impl Family {
             if partial {
                 continue;
             }
-            let about = fs::metadata(&path)?;
+            let about = match fs::metadata(&path) {
+                Ok(about) => about,
+                // Somebody took it away.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
             finished.push((number, path, about.len(), about.modified().unwrap_or(now)));
         }
         let mut files = finished.len() as u64;
@@ -233,7 +263,10 @@ impl Family {
             if !goes {
                 break;
             }
-            fs::remove_file(&path)?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
             (files, bytes, removed) = (files - 1, bytes - length, removed + 1);
         }
         Ok(removed)
@@ -270,9 +303,18 @@ mod tests {
         let second = family.begin().unwrap();
         assert!(second.finished.ends_with("calls.0001.mcap"));
         assert_eq!(second.number, 1);
+        let mut second = second;
+        second.file.write_all(b"x").unwrap();
+        let left = family.adopt().unwrap();
+        assert_eq!(left.in_use, [second.partial.clone()], "it is being written");
+        assert!(left.adopted.is_empty());
         // As after a crash.
+        let finished = second.finished.clone();
         drop(second);
-        assert_eq!(family.adopt().unwrap().len(), 1);
+        assert_eq!(family.adopt().unwrap().adopted, [finished]);
+        // One in which nothing stands is none.
+        drop(family.begin().unwrap());
+        assert_eq!(family.adopt().unwrap(), Left::default());
         let third = family.begin().unwrap();
         assert!(third.finished.ends_with("calls.0002.mcap"));
         assert!(family.adopt().is_ok());

@@ -13,7 +13,8 @@
 //! | [`line`] | a line of the log as a record, from the trace |
 //! | [`recall`] | the line again, from the record |
 //! | [`observer`] | the trace's end of it |
-//! | [`recorder`], [`files`] | the thread that writes files, and what they are called |
+//! | [`recorder`], [`writer`] | a recording that is being made, and the thread that makes it |
+//! | [`files`] | what its files are called, and which are kept |
 //! | [`redact`] | what may stand in a file |
 //! | [`reader`] | a recording, as far as it is whole |
 //! | [`export`] | a recording in other people's formats |
@@ -41,3 +42,4 @@ pub mod redact;
 pub mod schema;
 pub mod scribe;
 pub mod stats;
+mod writer;

@@ -5,6 +5,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashSet;
+
+use super::batch::Toll;
+
 /// What happens when the disk cannot keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Overflow {
@@ -67,7 +71,8 @@ pub struct Mark {
 }
 
 impl Parcel {
-    fn cost(&self) -> usize {
+    /// Bytes of the room that it takes.
+    pub(super) fn cost(&self) -> usize {
         PARCEL
             + match self {
                 Parcel::Batch { bytes, .. } => bytes.capacity(),
@@ -163,7 +168,12 @@ impl Queue {
     pub fn send(&self, parcel: Parcel) -> Result<(), Parcel> {
         let shared = &self.shared;
         let cost = parcel.cost();
-        if shared.queued.load(Ordering::Relaxed) + cost > shared.most {
+        let most = match (&parcel, shared.overflow) {
+            // The last eighth is for the ends of calls that have begun.
+            (Parcel::Lines(_), Overflow::Drop) => shared.most / 8 * 7,
+            _ => shared.most,
+        };
+        if shared.queued.load(Ordering::Relaxed) + cost > most {
             match shared.overflow {
                 Overflow::Drop => return Err(parcel),
                 Overflow::Block => shared.wait(),
@@ -184,11 +194,7 @@ impl Queue {
 
     /// Counts what is not recorded.
     pub fn lose(&self, lost: Lost) {
-        let shared = &self.shared;
-        shared.calls.fetch_add(lost.calls, Ordering::Relaxed);
-        shared.messages.fetch_add(lost.messages, Ordering::Relaxed);
-        shared.bytes.fetch_add(lost.bytes, Ordering::Relaxed);
-        shared.lines.fetch_add(lost.lines, Ordering::Relaxed);
+        self.shared.lose(lost);
     }
 }
 
@@ -200,6 +206,27 @@ impl Outlet {
         if shared.overflow == Overflow::Block {
             shared.room.notify_all();
         }
+    }
+
+    /// Counts what waits as lost: nobody takes it any more.
+    pub fn abandon(&self) {
+        let mut calls = FxHashSet::default();
+        let mut lost = Lost::default();
+        while let Ok(parcel) = self.parcels.try_recv() {
+            self.taken(&parcel);
+            match &parcel {
+                Parcel::Batch { connection, bytes } => {
+                    let toll = Toll::of(bytes);
+                    lost.messages += toll.messages;
+                    lost.bytes += toll.bytes;
+                    calls.extend(toll.calls.into_iter().map(|stream| (*connection, stream)));
+                }
+                Parcel::Lines(lines) => lost.lines += lines.marks.len() as u64,
+                Parcel::Gone { .. } | Parcel::Wake => {}
+            }
+        }
+        lost.calls = calls.len() as u64;
+        self.shared.lose(lost);
     }
 
     /// What was lost until now.
@@ -228,6 +255,13 @@ impl Drop for Outlet {
 }
 
 impl Shared {
+    fn lose(&self, lost: Lost) {
+        self.calls.fetch_add(lost.calls, Ordering::Relaxed);
+        self.messages.fetch_add(lost.messages, Ordering::Relaxed);
+        self.bytes.fetch_add(lost.bytes, Ordering::Relaxed);
+        self.lines.fetch_add(lost.lines, Ordering::Relaxed);
+    }
+
     fn wait(&self) {
         let since = Instant::now();
         let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -248,6 +282,8 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http2::{Side, StreamId};
+    use crate::record::batch::{Lane, Op};
 
     fn batch(bytes: usize) -> Parcel {
         Parcel::Batch {
@@ -268,6 +304,57 @@ mod tests {
         outlet.taken(&parcel);
         assert!(queue.admits());
         queue.send(batch(300)).unwrap();
+    }
+
+    #[test]
+    fn lines_leave_room_for_the_ends_of_calls() {
+        let (queue, _outlet) = queue(8000, Overflow::Drop);
+        queue.send(batch(6500)).unwrap();
+        let lines = Lines {
+            bytes: vec![0; 600],
+            marks: Vec::new(),
+        };
+        assert!(queue.send(Parcel::Lines(lines)).is_err());
+        queue.send(batch(600)).unwrap();
+    }
+
+    #[test]
+    fn what_nobody_takes_any_more_is_counted_as_lost() {
+        let (queue, outlet) = queue(8000, Overflow::Drop);
+        let of = |stream| Lane {
+            stream: StreamId::from_bits(stream),
+            from: Side::Client,
+        };
+        let mut bytes = Vec::new();
+        for (stream, piece) in [(1, 10), (3, 20)] {
+            Op::Begin {
+                of: of(stream),
+                channel: 1,
+                path: "",
+                compressed: false,
+                length: piece,
+                index: 0,
+                at: 0,
+            }
+            .write(&mut bytes);
+        }
+        let begun = bytes.clone();
+        for stream in [1, 5] {
+            Op::Body {
+                of: of(stream),
+                bytes: &[0; 7],
+            }
+            .write(&mut bytes);
+        }
+        for bytes in [begun, bytes] {
+            let connection = 1;
+            queue.send(Parcel::Batch { connection, bytes }).unwrap();
+        }
+        outlet.abandon();
+        let lost = outlet.lost();
+        assert_eq!((lost.calls, lost.messages), (3, 5));
+        assert_eq!(lost.bytes, 2 * (10 + 20) + 7);
+        assert!(queue.admits());
     }
 
     #[test]

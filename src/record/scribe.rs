@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rustc_hash::FxHashSet;
 
-use super::batch::{Lane, Op, write_field};
+use super::batch::{Lane, Op, Ops, Toll, write_field};
 use super::queue::{Lost, Parcel, Queue};
 use super::schema::Channels;
 use crate::etcd::MethodName;
@@ -53,7 +53,7 @@ impl Scribes for Recording {
             told: 0,
             methods: Vec::new(),
             skipped: FxHashSet::default(),
-            in_batch: Lost::default(),
+            missed: FxHashSet::default(),
         })
     }
 }
@@ -77,8 +77,8 @@ struct ConnectionScribe {
     methods: Vec<(MethodName, u16)>,
     /// Calls that are not recorded.
     skipped: FxHashSet<StreamId>,
-    /// What is lost if the batch is.
-    in_batch: Lost,
+    /// Calls that were counted as lost, for now or once.
+    missed: FxHashSet<StreamId>,
 }
 
 impl ConnectionScribe {
@@ -121,60 +121,61 @@ impl ConnectionScribe {
         }
         self.usual = self.batch.len().next_multiple_of(256);
         let bytes = std::mem::take(&mut self.batch);
-        let lost = std::mem::take(&mut self.in_batch);
         let parcel = Parcel::Batch {
             connection: self.connection,
             bytes,
         };
         if let Err(Parcel::Batch { bytes, .. }) = self.queue.send(parcel) {
-            self.lose(&bytes, lost);
+            self.lose(&bytes);
         }
     }
 
     /// A batch found no room: its calls are not recorded any further, and blocks
     /// that it told are forgotten.
-    fn lose(&mut self, batch: &[u8], lost: Lost) {
+    fn lose(&mut self, batch: &[u8]) {
+        let toll = Toll::of(batch);
         let mut calls = 0;
-        for op in super::batch::Ops::new(batch) {
-            let stream = match op {
-                Op::Over { stream, .. } => {
-                    self.skipped.remove(&stream);
-                    continue;
-                }
-                Op::Head { of, .. }
-                | Op::Begin { of, .. }
-                | Op::Body { of, .. }
-                | Op::End { of, .. } => of.stream,
-            };
-            if self.skipped.insert(stream) {
-                calls += 1;
+        for stream in &toll.calls {
+            self.skipped.insert(*stream);
+            calls += u64::from(self.missed.insert(*stream));
+        }
+        let mut over = Vec::new();
+        let mut end = |stream| {
+            let at = 0;
+            Op::Over { stream, at }.write(&mut over);
+        };
+        for op in Ops::new(batch) {
+            if let Op::Over { stream, .. } = op {
+                self.skipped.remove(&stream);
+                self.missed.remove(&stream);
+                end(stream);
             }
         }
+        // What the recorder holds of them has no end that could come.
+        toll.calls.iter().copied().for_each(&mut end);
         self.told += self.blocks.len() as u64;
         self.blocks.clear();
-        self.queue.lose(Lost { calls, ..lost });
-        // What the recorder holds of them has no end that could come.
+        self.queue.lose(Lost {
+            calls,
+            messages: toll.messages,
+            bytes: toll.bytes,
+            lines: 0,
+        });
         self.queue.send_small(Parcel::Batch {
             connection: self.connection,
-            bytes: {
-                let mut over = Vec::new();
-                let mut streams = FxHashSet::default();
-                for op in super::batch::Ops::new(batch) {
-                    let (Op::Begin { of, .. } | Op::Body { of, .. } | Op::End { of, .. }) = op
-                    else {
-                        continue;
-                    };
-                    if streams.insert(of.stream) {
-                        Op::Over {
-                            stream: of.stream,
-                            at: 0,
-                        }
-                        .write(&mut over);
-                    }
-                }
-                over
-            },
+            bytes: over,
         });
+    }
+
+    /// A message of a call that is not recorded begins: whether it is from here on.
+    /// One that follows others of its side is a stream's, which may last for hours;
+    /// other calls have their first message or nothing.
+    fn resumes(&mut self, stream: StreamId, message: Begun) -> bool {
+        let resumes = message.index > 0 && self.queue.admits();
+        if resumes {
+            self.skipped.remove(&stream);
+        }
+        resumes
     }
 }
 
@@ -188,6 +189,7 @@ impl Scribe for ConnectionScribe {
     fn head(&mut self, call: &Told<'_>, from: Side, trailers: bool, now: Instant) {
         if from == Side::Client && !self.queue.admits() {
             self.skipped.insert(call.stream);
+            self.missed.insert(call.stream);
             self.queue.lose(Lost {
                 calls: 1,
                 ..Lost::default()
@@ -227,7 +229,7 @@ impl Scribe for ConnectionScribe {
     }
 
     fn begin(&mut self, call: &Told<'_>, from: Side, message: Begun, now: Instant) {
-        if self.skips(call.stream) {
+        if self.skips(call.stream) && !self.resumes(call.stream, message) {
             self.queue.lose(Lost {
                 messages: 1,
                 bytes: message.length.into(),
@@ -257,8 +259,6 @@ impl Scribe for ConnectionScribe {
             at: self.since(now),
         };
         op.write(self.room());
-        self.in_batch.messages += 1;
-        self.in_batch.bytes += u64::from(message.length);
     }
 
     fn body(&mut self, stream: StreamId, from: Side, bytes: &[u8]) {
@@ -282,8 +282,11 @@ impl Scribe for ConnectionScribe {
     }
 
     fn over(&mut self, stream: StreamId, now: Instant) {
-        if !self.skipped.is_empty() && self.skipped.remove(&stream) {
-            return;
+        if !self.missed.is_empty() {
+            self.missed.remove(&stream);
+            if self.skipped.remove(&stream) {
+                return;
+            }
         }
         let at = self.since(now);
         Op::Over { stream, at }.write(self.room());

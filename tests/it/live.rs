@@ -31,6 +31,7 @@ mod logfile;
 mod outage;
 mod passthrough;
 mod process;
+mod recording;
 mod rotation;
 mod scenarios;
 mod scorecard;

@@ -40,16 +40,28 @@ impl Recordings {
     /// Finds what is named: files, folders of recordings, and by its name
     /// (`calls.mcap`) all files that a recording has ([`files`]): `calls.0001.mcap`
     /// and so on, and the one that is being written. Files stand in the order in
-    /// which they are named, those of a folder in the order of their times.
+    /// which they are named, those of a folder in the order of their times. Each is
+    /// read once, even if a shell made `calls*.mcap` name it twice: in its place
+    /// among the recording's files.
     ///
     /// [`files`]: crate::record::files
     ///
     /// # Errors
     /// If one of them is no recording, or cannot be read.
     pub fn open(named: &[PathBuf]) -> Result<Recordings, Refusal> {
-        let mut files = Vec::new();
-        for path in named {
-            files.extend(find(path)?);
+        let found = named
+            .iter()
+            .map(|path| find(path))
+            .collect::<Result<Vec<_>, Refusal>>()?;
+        let mut files: Vec<PathBuf> = Vec::new();
+        for some in &found {
+            let has_a_place = |path| found.iter().any(|all| all.len() > 1 && all.contains(path));
+            for path in some {
+                let stands_here = some.len() > 1 || !has_a_place(path);
+                if stands_here && !files.contains(path) {
+                    files.push(path.clone());
+                }
+            }
         }
         let mut about = None;
         for file in &files {

@@ -48,6 +48,11 @@ fn a_folder_is_read_in_the_order_of_time_and_a_name_stands_for_its_parts() {
     let one = Recordings::open(&[at.join("calls.0001.mcap")]).unwrap();
     assert_eq!(lines(&mut one.read(Query::all(Wants::LINES))), [30, 31]);
 
+    // As a shell makes of `calls*.mcap*`.
+    let glob = ["calls.0001.mcap", "calls.0003.mcap.partial", "calls.mcap"];
+    let glob = Recordings::open(&glob.map(|name| at.join(name))).unwrap();
+    assert_eq!(glob.files(), rotated.files());
+
     let named = Recordings::open(&[at.join("a.mcap"), at.join("b.mcap")]).unwrap();
     let mut reading = named.read(Query::all(Wants::LINES));
     assert_eq!(lines(&mut reading), [50, 51, 20, 21]);
