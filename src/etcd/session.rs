@@ -1,5 +1,6 @@
 //! The core of one relayed connection: bytes in, bytes and events out.
 
+mod plain;
 mod plight;
 
 use std::collections::VecDeque;
@@ -12,9 +13,9 @@ use super::event::ConnectionEnded;
 use super::scribe::Scribes;
 use super::tracker::{Stream, Tracker};
 use super::verdict::{Errand, FaultId, Judge};
-use crate::http1;
 use crate::http2::{Both, ErrorCode, Offence, Opening, Side, StreamId, sniff};
 use crate::relay::{self, EndOfBytes, HoldAccount, HoldBudget, Peers, Transmit};
+use plain::Plain;
 use plight::Plight;
 
 pub use plight::Ends;
@@ -95,7 +96,7 @@ enum Protocol {
         first: Vec<u8>,
     },
     Http2(Box<relay::Connection<Tracker>>),
-    Http1(Box<http1::Connection>),
+    Http1(Box<Plain>),
     /// Relayed without being read.
     Opaque,
 }
@@ -509,7 +510,9 @@ impl Session {
                 Opening::Http2 => began = first[..before].to_vec(),
                 Opening::Http1 => {
                     began = first[..before].to_vec();
-                    self.protocol = Protocol::Http1(Box::default());
+                    let scribes = self.options.scribes.as_ref();
+                    let scribe = scribes.map(|scribes| scribes.scribe(&self.peers));
+                    self.protocol = Protocol::Http1(Box::new(Plain::new(scribe)));
                 }
                 Opening::Tls => {
                     let what = "speaks TLS to a plaintext listener";
@@ -559,8 +562,7 @@ impl Session {
             }
             Protocol::Http1(connection) => {
                 self.deadline = None;
-                let tell = telling(&self.peers, &mut self.events);
-                let read = connection.handle_bytes(from, bytes, now, tell);
+                let read = connection.handle_bytes(from, bytes, now, &self.peers, &mut self.events);
                 if let Err(offence) = read {
                     self.end_calls(Some(offence.by), now);
                     self.stop(offence, now);
@@ -647,7 +649,7 @@ impl Session {
                 self.collect();
             }
             Protocol::Http1(connection) => {
-                connection.finish(now, telling(&self.peers, &mut self.events));
+                connection.finish(now, &self.peers, &mut self.events);
             }
             Protocol::Undecided { .. } | Protocol::Opaque => {}
         }
@@ -672,19 +674,6 @@ const OPENING_KEPT: usize = 64;
 
 /// Room for events that stays allocated while a connection is idle.
 const EVENTS_KEPT: usize = 16;
-
-/// Puts each finished exchange among the events.
-fn telling<'a>(
-    peers: &'a Arc<Peers>,
-    events: &'a mut VecDeque<Event>,
-) -> impl FnMut(http1::Exchange) + 'a {
-    |exchange| {
-        events.push_back(Event::Http1 {
-            peers: Arc::clone(peers),
-            exchange: Box::new(exchange),
-        });
-    }
-}
 
 fn unreadable(by: Side, what: impl Into<std::borrow::Cow<'static, str>>) -> Offence {
     Offence::new(

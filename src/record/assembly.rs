@@ -12,10 +12,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::batch::{Lane, Op, Ops, fields};
 use super::container::Times;
+use super::contents::{self, Contents};
 use super::redact::{Findings, Policy, Redactor, Shown, Treatment, Why, metadata};
 use super::schema::v1::hidden::Reason;
 use super::schema::v1::{self, Headers, Hidden, Meta, Part};
 use super::schema::{ChannelId, Channels};
+use crate::http1::Piece;
 use crate::http2::{Side, StreamId};
 
 /// The greatest message that is one record, in bytes.
@@ -43,6 +45,7 @@ pub trait Sink {
 pub struct Assembly {
     policy: Arc<Policy>,
     connections: FxHashMap<u64, Connection>,
+    contents: Contents,
     /// Header blocks that the file at hand holds.
     written: FxHashSet<u64>,
     /// Bytes that wait for the rest of their messages.
@@ -97,6 +100,7 @@ impl Assembly {
         Assembly {
             policy,
             connections: FxHashMap::default(),
+            contents: Contents::default(),
             written: FxHashSet::default(),
             open: 0,
             epoch,
@@ -117,6 +121,10 @@ impl Assembly {
 
     /// Nothing more comes of a connection.
     pub fn gone(&mut self, connection: u64, sink: &mut impl Sink) {
+        for over in self.contents.gone(connection) {
+            let at = over.1;
+            self.give_content(over, at, sink);
+        }
         let Some(known) = self.connections.get_mut(&connection) else {
             return;
         };
@@ -175,6 +183,33 @@ impl Assembly {
                 }
                 Op::Body { of, bytes } => self.body(connection, of, bytes, sink),
                 Op::End { of, at } => self.end(connection, of, at, sink),
+                Op::Content {
+                    of,
+                    index,
+                    at,
+                    offset,
+                    method,
+                    target,
+                    bytes,
+                } => {
+                    let piece = Piece {
+                        from: of.from,
+                        index,
+                        method,
+                        target,
+                        offset,
+                        bytes,
+                    };
+                    let before = (self.contents).piece(&self.policy, connection, of, &piece, at);
+                    if let Some(before) = before {
+                        self.give_content(before, at, sink);
+                    }
+                }
+                Op::ContentEnd { of, size, at } => {
+                    if let Some(over) = self.contents.end(connection, of, Some(size)) {
+                        self.give_content(over, at, sink);
+                    }
+                }
                 Op::Over { stream, at } => self.over(connection, stream, at, sink),
             }
         }
@@ -446,14 +481,29 @@ impl Assembly {
     fn over(&mut self, connection: u64, stream: StreamId, at: u64, sink: &mut impl Sink) {
         for from in [Side::Client, Side::Server] {
             let of = Lane { stream, from };
+            if let Some(over) = self.contents.end(connection, of, None) {
+                self.give_content(over, at, sink);
+            }
             let Some(known) = self.connections.get_mut(&connection) else {
-                return;
+                continue;
             };
             known.heads.remove(&of);
             if let Some(open) = known.open.remove(&of) {
                 let at = at.max(open.begun.at);
                 self.cut(connection, of, open, at, sink);
             }
+        }
+    }
+
+    fn give_content(&mut self, over: contents::Over, at: u64, sink: &mut impl Sink) {
+        let (content, began) = over;
+        self.scratch.clear();
+        if content.encode(&mut self.scratch).is_ok() {
+            let times = Times {
+                whole: self.epoch + at.max(began),
+                began: self.epoch + began,
+            };
+            sink.record(ChannelId::CONTENTS, times, &self.scratch);
         }
     }
 
@@ -564,7 +614,7 @@ fn meta(connection: u64, of: Lane, begun: &Begun, size: u64, findings: &Findings
     }
 }
 
-fn reason(why: Why) -> Reason {
+pub(super) fn reason(why: Why) -> Reason {
     match why {
         Why::Secret => Reason::Secret,
         Why::Token => Reason::Token,

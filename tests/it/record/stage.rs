@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use etcdtap::etcd::scribe::{Begun, Scribe, Scribes, Told};
 use etcdtap::etcd::{Session, SessionOptions};
+use etcdtap::http1::Piece;
 use etcdtap::http2::{Side, StreamId};
 use etcdtap::record::files::Retention;
 use etcdtap::record::queue::Overflow;
@@ -136,6 +137,14 @@ impl Scribe for BothScribes {
 
     fn over(&mut self, stream: StreamId, now: Instant) {
         self.recorder.over(stream, now);
+    }
+
+    fn content(&mut self, stream: StreamId, piece: &Piece<'_>, now: Instant) {
+        self.recorder.content(stream, piece, now);
+    }
+
+    fn content_ended(&mut self, stream: StreamId, from: Side, size: u64, now: Instant) {
+        self.recorder.content_ended(stream, from, size, now);
     }
 
     fn settle(&mut self) {
