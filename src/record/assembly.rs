@@ -114,6 +114,19 @@ impl Assembly {
         self.epoch = epoch;
     }
 
+    /// Bytes of memory that messages take which are not whole. Of one message they are
+    /// at most [`WHOLE_MOST`] and a piece, and if it is greater, a quarter of that.
+    pub fn held(&self) -> usize {
+        let lanes = self
+            .connections
+            .values()
+            .flat_map(|known| known.open.values());
+        let of_parts = |open: &Open| open.parts.as_ref().map_or(0, |parts| parts.redactor.held());
+        lanes
+            .map(|open| open.bytes.capacity() + of_parts(open))
+            .sum()
+    }
+
     /// A new file begins: header blocks have to be written again.
     pub fn begin_file(&mut self) {
         self.written.clear();
@@ -469,8 +482,11 @@ impl Assembly {
         let mut rest = Vec::new();
         let findings = redactor.finish(&mut rest);
         piece.append(&mut rest);
+        let mut offset = offset;
         if shows_nothing(treatment) {
+            // This part is the only one.
             piece.clear();
+            offset = 0;
         }
         let size = if cut { came } else { begun.length.into() };
         let mut meta = meta(connection, of, &begun, size, &findings);
@@ -736,6 +752,94 @@ mod tests {
         assert_eq!(seen.headers, [9]);
         assert!(assembly.written.is_empty() && assembly.connections.is_empty());
         assert_eq!(assembly.open, 0);
+    }
+
+    /// Counts what comes out, and keeps nothing.
+    #[derive(Default)]
+    struct Weighed {
+        bytes: u64,
+        records: usize,
+        greatest: usize,
+        last: Option<Meta>,
+    }
+
+    impl Sink for Weighed {
+        fn record(&mut self, channel: ChannelId, _: Times, data: &[u8]) {
+            if channel == ChannelId::PARTS {
+                let part = Part::decode(data).unwrap();
+                assert_eq!(part.offset, self.bytes);
+                self.bytes += part.data.len() as u64;
+                self.records += 1;
+                self.greatest = self.greatest.max(part.data.len());
+                self.last = part.meta.filter(|_| part.last);
+            }
+        }
+    }
+
+    #[test]
+    fn a_great_answer_is_held_by_the_mebibyte() {
+        const LENGTH: u64 = 300_000_000;
+        const PIECE: usize = 16_384;
+        /// A part, as much as a piece may add to it, and what a redactor may hold.
+        const BOUND: usize = 2 * PART + 256 * 1024;
+        // One value, or one after another.
+        for value in [LENGTH as usize - 64, 200_000] {
+            let mut message = Vec::new();
+            encode_key(1, WireType::LengthDelimited, &mut message);
+            encode_varint(28, &mut message);
+            message.extend_from_slice(b"/registry/configmaps/lab/big");
+            encode_key(5, WireType::LengthDelimited, &mut message);
+            encode_varint(value as u64, &mut message);
+            let mut kv = Vec::new();
+            encode_key(2, WireType::LengthDelimited, &mut kv);
+            encode_varint((message.len() + value) as u64, &mut kv);
+            kv.extend_from_slice(&message);
+            let unit = kv.len() + value;
+            // The last value is cut, and so is the message with it.
+            let byte_at = |at: u64| {
+                let within = (at % unit as u64) as usize;
+                kv.get(within).copied().unwrap_or(b'v')
+            };
+            let (mut assembly, mut seen) = (assembly(), Weighed::default());
+            let of = lane(1);
+            let channel = Channels::all()
+                .of_method("etcdserverpb.KV", "Range", Side::Server)
+                .unwrap()
+                .0;
+            let mut batch = Vec::new();
+            Op::Begin {
+                of,
+                channel,
+                path: "",
+                compressed: false,
+                length: LENGTH as u32,
+                index: 0,
+                at: 1,
+            }
+            .write(&mut batch);
+            let (mut at, mut most) = (0, 0);
+            let mut piece = vec![b'v'; PIECE];
+            while at < LENGTH {
+                let until = (at + PIECE as u64).min(LENGTH);
+                piece.resize((until - at) as usize, b'v');
+                for (n, byte) in piece.iter_mut().enumerate() {
+                    *byte = byte_at(at + n as u64);
+                }
+                Op::Body { of, bytes: &piece }.write(&mut batch);
+                at = until;
+                assembly.take(7, &batch, &mut seen);
+                batch.clear();
+                most = most.max(assembly.held());
+            }
+            Op::End { of, at: 2 }.write(&mut batch);
+            assembly.take(7, &batch, &mut seen);
+            assert!(most <= BOUND, "{most} bytes were held");
+            assert_eq!(assembly.held(), 0);
+            assert_eq!(seen.bytes, LENGTH);
+            assert!(seen.records > 270, "{}", seen.records);
+            assert!(seen.greatest <= BOUND, "{}", seen.greatest);
+            assert_eq!(seen.last.unwrap().size, LENGTH);
+        }
     }
 
     #[test]

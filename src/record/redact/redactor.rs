@@ -95,6 +95,11 @@ impl Redactor {
         self.plan.into()
     }
 
+    /// Bytes of memory that are held until the next piece.
+    pub fn held(&self) -> usize {
+        self.held.capacity()
+    }
+
     /// Takes the message's next piece, and leaves in it what may stand in a
     /// file: of a message with [`Treatment::Never`] nothing at all.
     pub fn push(&mut self, piece: &mut Vec<u8>) {
