@@ -128,6 +128,7 @@ impl Recorder {
             assembly: Assembly::new(Arc::new(policy), nanos(&anchor, anchor.at)),
             family,
             values,
+            run: since_1970(SystemTime::now()),
             epoch: anchor.at,
             clock,
             file: None,
@@ -201,6 +202,8 @@ struct Writer {
     assembly: Assembly,
     family: Family,
     values: String,
+    /// When this run of the recorder began: all its files say so, and no other's.
+    run: u128,
     epoch: Instant,
     /// How the clocks go, where they are not those of now.
     clock: Option<Anchor>,
@@ -444,6 +447,7 @@ impl Writer {
         };
         let about = &mut options.about;
         about.insert("values".to_owned(), self.values.clone());
+        about.insert("run".to_owned(), self.run.to_string());
         about.insert("file".to_owned(), written.number.to_string());
         about.insert(
             "began_ns".to_owned(),
@@ -525,4 +529,10 @@ impl Writer {
     fn is_finishing(&self) -> bool {
         self.finishing.load(Ordering::Acquire)
     }
+}
+/// In nanoseconds.
+fn since_1970(at: SystemTime) -> u128 {
+    at.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos()
 }

@@ -4,5 +4,6 @@ mod contents;
 mod exact;
 mod great;
 mod python;
+mod runs;
 mod secrets;
 pub mod stage;
