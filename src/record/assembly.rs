@@ -4,6 +4,8 @@
 //! that came in one batch is never copied more than once; one that did not is put
 //! together, up to [`WHOLE_MOST`]; a greater one comes out in parts.
 
+mod told;
+
 use std::sync::Arc;
 
 use prost::Message;
@@ -13,12 +15,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::batch::{Lane, Op, Ops, fields};
 use super::container::Times;
 use super::contents::{self, Contents};
-use super::redact::{Findings, Policy, Redactor, Shown, Treatment, Why, metadata};
-use super::schema::v1::hidden::Reason;
-use super::schema::v1::{self, Headers, Hidden, Meta, Part};
-use super::schema::{ChannelId, Channels};
+use super::redact::{Findings, Policy, Redactor, Treatment, Why};
+use super::schema::ChannelId;
+use super::schema::v1::{self, Headers, Meta, Part};
 use crate::http1::Piece;
 use crate::http2::{Side, StreamId};
+use told::{field, meta, method, says_only_ok};
+
+pub(super) use told::reason;
 
 /// The greatest message that is one record, in bytes.
 pub const WHOLE_MOST: u32 = 4 * 1024 * 1024;
@@ -591,269 +595,5 @@ fn whole<'a>(ops: &mut Ops<'a>, lane: Lane, length: u32) -> Option<(&'a [u8], u6
     }
 }
 
-/// The two parts of a call's path.
-fn method(begun: &Begun) -> (&str, &str) {
-    if begun.channel != 0 {
-        let channel = Channels::all().channel(ChannelId(begun.channel));
-        if let Some(method) = channel.and_then(|channel| channel.method.as_ref()) {
-            return (&method.service, &method.method);
-        }
-    }
-    let path = begun.path.strip_prefix('/').unwrap_or(&begun.path);
-    path.rsplit_once('/').unwrap_or(("", path))
-}
-
-fn meta(connection: u64, of: Lane, begun: &Begun, size: u64, findings: &Findings) -> Meta {
-    Meta {
-        connection,
-        stream: of.stream.number(),
-        from: v1::Side::from(of.from).into(),
-        index: begun.index,
-        size,
-        compressed: begun.compressed,
-        cut: false,
-        headers: begun.headers,
-        hidden: findings
-            .redacted
-            .iter()
-            .map(|range| Hidden {
-                offset: range.offset,
-                length: range.length,
-                hash: range
-                    .hash
-                    .map(|hash| bytes::Bytes::copy_from_slice(&hash.0))
-                    .unwrap_or_default(),
-                reason: reason(range.why).into(),
-            })
-            .collect(),
-        more_hidden: findings.unlisted,
-    }
-}
-
-pub(super) fn reason(why: Why) -> Reason {
-    match why {
-        Why::Secret => Reason::Secret,
-        Why::Token => Reason::Token,
-        Why::Rule => Reason::Rule,
-        Why::ValuesNone => Reason::Value,
-        Why::Undecodable => Reason::Unreadable,
-        Why::UnknownField => Reason::UnknownField,
-        Why::Credentials => Reason::Credential,
-    }
-}
-
-fn field(policy: &Policy, name: &[u8], value: &[u8]) -> v1::headers::Field {
-    let mut field = v1::headers::Field {
-        name: String::from_utf8_lossy(name).into_owned(),
-        ..v1::headers::Field::default()
-    };
-    match metadata(policy, name, value) {
-        Shown::Value(value) => field.value = String::from_utf8_lossy(&value).into_owned(),
-        Shown::LengthAndHash(length, hash) => {
-            field.hidden_length = length as u64;
-            field.hash = hash
-                .map(|hash| bytes::Bytes::copy_from_slice(&hash.0))
-                .unwrap_or_default();
-        }
-        Shown::Length(length) => field.hidden_length = length as u64,
-    }
-    field
-}
-
-/// `grpc-status: 0`, and no words: what nearly every answer ends with.
-fn says_only_ok(block: &[u8]) -> bool {
-    fields(block).all(|(name, value)| match name {
-        b"grpc-status" => value == b"0",
-        b"grpc-message" => value.is_empty(),
-        _ => false,
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::batch::write_field;
-    use super::super::redact::RecordingKey;
-    use super::super::schema::Envelope;
-    use super::*;
-
-    #[derive(Default)]
-    struct Seen {
-        headers: Vec<u64>,
-        messages: Vec<(u64, bool)>,
-    }
-
-    impl Sink for Seen {
-        fn record(&mut self, channel: ChannelId, _: Times, data: &[u8]) {
-            let meta = match channel {
-                ChannelId::HEADERS => {
-                    self.headers.push(Headers::decode(data).unwrap().id);
-                    return;
-                }
-                ChannelId::PARTS => Part::decode(data).unwrap().meta,
-                _ => Envelope::decode(data).unwrap().meta,
-            };
-            let meta = meta.unwrap();
-            self.messages.push((meta.headers, meta.cut));
-        }
-    }
-
-    fn assembly() -> Assembly {
-        let key = RecordingKey::from_bytes([1; 32]);
-        Assembly::new(Arc::new(Policy::new(key)), 0)
-    }
-
-    fn lane(stream: u32) -> Lane {
-        Lane {
-            stream: StreamId::from_bits(stream),
-            from: Side::Client,
-        }
-    }
-
-    /// A call's head, with a block of its own, and what of its message has come.
-    fn call(stream: u32, id: u64, length: u32, came: &[u8]) -> Vec<u8> {
-        let (of, mut fields, mut batch) = (lane(stream), Vec::new(), Vec::new());
-        write_field(b"traceparent", &id.to_be_bytes(), &mut fields);
-        let channel = Channels::all()
-            .of_method("etcdserverpb.KV", "Range", Side::Client)
-            .unwrap()
-            .0;
-        for op in [
-            Op::Head {
-                of,
-                trailers: false,
-                id,
-                at: 1,
-                fields: &fields,
-            },
-            Op::Begin {
-                of,
-                channel,
-                path: "",
-                compressed: false,
-                length,
-                index: 0,
-                at: 1,
-            },
-            Op::Body { of, bytes: came },
-        ] {
-            op.write(&mut batch);
-        }
-        batch
-    }
-
-    #[test]
-    fn what_a_lost_connection_cuts_has_its_header_block_in_the_file() {
-        let (mut assembly, mut seen) = (assembly(), Seen::default());
-        assembly.take(7, &call(1, 9, 100, b"abc"), &mut seen);
-        assembly.begin_file();
-        seen.headers.clear();
-        assembly.gone(7, &mut seen);
-        assert_eq!(seen.messages, [(9, true)]);
-        assert_eq!(seen.headers, [9]);
-        assert!(assembly.written.is_empty() && assembly.connections.is_empty());
-        assert_eq!(assembly.open, 0);
-    }
-
-    /// Counts what comes out, and keeps nothing.
-    #[derive(Default)]
-    struct Weighed {
-        bytes: u64,
-        records: usize,
-        greatest: usize,
-        last: Option<Meta>,
-    }
-
-    impl Sink for Weighed {
-        fn record(&mut self, channel: ChannelId, _: Times, data: &[u8]) {
-            if channel == ChannelId::PARTS {
-                let part = Part::decode(data).unwrap();
-                assert_eq!(part.offset, self.bytes);
-                self.bytes += part.data.len() as u64;
-                self.records += 1;
-                self.greatest = self.greatest.max(part.data.len());
-                self.last = part.meta.filter(|_| part.last);
-            }
-        }
-    }
-
-    #[test]
-    fn a_great_answer_is_held_by_the_mebibyte() {
-        const LENGTH: u64 = 300_000_000;
-        const PIECE: usize = 16_384;
-        /// A part, as much as a piece may add to it, and what a redactor may hold.
-        const BOUND: usize = 2 * PART + 256 * 1024;
-        // One value, or one after another.
-        for value in [LENGTH as usize - 64, 200_000] {
-            let mut message = Vec::new();
-            encode_key(1, WireType::LengthDelimited, &mut message);
-            encode_varint(28, &mut message);
-            message.extend_from_slice(b"/registry/configmaps/lab/big");
-            encode_key(5, WireType::LengthDelimited, &mut message);
-            encode_varint(value as u64, &mut message);
-            let mut kv = Vec::new();
-            encode_key(2, WireType::LengthDelimited, &mut kv);
-            encode_varint((message.len() + value) as u64, &mut kv);
-            kv.extend_from_slice(&message);
-            let unit = kv.len() + value;
-            // The last value is cut, and so is the message with it.
-            let byte_at = |at: u64| {
-                let within = (at % unit as u64) as usize;
-                kv.get(within).copied().unwrap_or(b'v')
-            };
-            let (mut assembly, mut seen) = (assembly(), Weighed::default());
-            let of = lane(1);
-            let channel = Channels::all()
-                .of_method("etcdserverpb.KV", "Range", Side::Server)
-                .unwrap()
-                .0;
-            let mut batch = Vec::new();
-            Op::Begin {
-                of,
-                channel,
-                path: "",
-                compressed: false,
-                length: LENGTH as u32,
-                index: 0,
-                at: 1,
-            }
-            .write(&mut batch);
-            let (mut at, mut most) = (0, 0);
-            let mut piece = vec![b'v'; PIECE];
-            while at < LENGTH {
-                let until = (at + PIECE as u64).min(LENGTH);
-                piece.resize((until - at) as usize, b'v');
-                for (n, byte) in piece.iter_mut().enumerate() {
-                    *byte = byte_at(at + n as u64);
-                }
-                Op::Body { of, bytes: &piece }.write(&mut batch);
-                at = until;
-                assembly.take(7, &batch, &mut seen);
-                batch.clear();
-                most = most.max(assembly.held());
-            }
-            Op::End { of, at: 2 }.write(&mut batch);
-            assembly.take(7, &batch, &mut seen);
-            assert!(most <= BOUND, "{most} bytes were held");
-            assert_eq!(assembly.held(), 0);
-            assert_eq!(seen.bytes, LENGTH);
-            assert!(seen.records > 270, "{}", seen.records);
-            assert!(seen.greatest <= BOUND, "{}", seen.greatest);
-            assert_eq!(seen.last.unwrap().size, LENGTH);
-        }
-    }
-
-    #[test]
-    fn a_block_a_call_is_not_remembered_for_ever() {
-        let (mut assembly, mut seen) = (assembly(), Seen::default());
-        for n in 1..=10 * BLOCKS_MOST as u64 {
-            let mut batch = call(n as u32 * 2 + 1, n, 2, b"\x0a\x00");
-            let of = lane(n as u32 * 2 + 1);
-            Op::End { of, at: 2 }.write(&mut batch);
-            assembly.take(7, &batch, &mut seen);
-        }
-        assert_eq!(seen.headers.len(), 10 * BLOCKS_MOST);
-        assert_eq!(seen.messages.len(), 10 * BLOCKS_MOST);
-        assert!(assembly.written.len() <= BLOCKS_MOST);
-        assert!(assembly.connections[&7].blocks.len() <= BLOCKS_MOST);
-    }
-}
+mod tests;
