@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::method::MethodName;
+use crate::http1::Piece;
 use crate::http2::{Side, StreamId};
 use crate::relay::Peers;
 
@@ -48,6 +49,15 @@ pub trait Scribe: fmt::Debug + Send {
 
     /// The call is over.
     fn over(&mut self, stream: StreamId, now: Instant);
+
+    /// A piece of the content of a plain HTTP request or of its answer: the JSON
+    /// gateway, `/metrics`. With HTTP/1.1 the stream is that of the connection, and
+    /// each side has one content at a time.
+    fn content(&mut self, stream: StreamId, piece: &Piece<'_>, now: Instant);
+
+    /// That content is over; it had `size` bytes, perhaps none. One that has no such
+    /// end was cut.
+    fn content_ended(&mut self, stream: StreamId, from: Side, size: u64, now: Instant);
 
     /// All that one input brought has been told.
     fn settle(&mut self);

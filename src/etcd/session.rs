@@ -1,6 +1,8 @@
 //! The core of one relayed connection: bytes in, bytes and events out.
 
+mod plain;
 mod plight;
+mod sight;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,9 +14,9 @@ use super::event::ConnectionEnded;
 use super::scribe::Scribes;
 use super::tracker::{Stream, Tracker};
 use super::verdict::{Errand, FaultId, Judge};
-use crate::http1;
 use crate::http2::{Both, ErrorCode, Offence, Opening, Side, StreamId, sniff};
 use crate::relay::{self, EndOfBytes, HoldAccount, HoldBudget, Peers, Transmit};
+use plain::Plain;
 use plight::Plight;
 
 pub use plight::Ends;
@@ -95,7 +97,7 @@ enum Protocol {
         first: Vec<u8>,
     },
     Http2(Box<relay::Connection<Tracker>>),
-    Http1(Box<http1::Connection>),
+    Http1(Box<Plain>),
     /// Relayed without being read.
     Opaque,
 }
@@ -228,56 +230,6 @@ impl Session {
         self.deadline = None;
     }
 
-    /// What `from` sends from here on cannot be read, through no fault of its own:
-    /// a capture lacks a part of it, say. The connection goes on unread, and its
-    /// open calls are told of as far as they were seen. `what` goes on after
-    /// "client" or "server", `rule` says where that comes from.
-    pub fn lose_sight(
-        &mut self,
-        from: Side,
-        rule: &'static str,
-        what: impl Into<std::borrow::Cow<'static, str>>,
-        now: Instant,
-    ) {
-        let offence = Offence::new(from, ErrorCode::NO_ERROR, StreamId::CONNECTION, rule, what);
-        match &mut self.protocol {
-            Protocol::Http2(connection) => {
-                connection.stop(offence, now);
-                self.collect();
-            }
-            Protocol::Http1(_) => {
-                self.end_calls(Some(from), now);
-                self.stop(offence, now);
-            }
-            Protocol::Undecided { .. } => self.stop(offence, now),
-            Protocol::Opaque => {}
-        }
-    }
-
-    /// Whether the connection is not read any more.
-    pub fn is_out_of_sight(&self) -> bool {
-        match &self.protocol {
-            Protocol::Http2(connection) => !connection.is_following(),
-            Protocol::Opaque => true,
-            Protocol::Http1(_) | Protocol::Undecided { .. } => false,
-        }
-    }
-
-    /// `from` sent so many bytes that nobody has: they are counted.
-    pub fn handle_unseen(&mut self, from: Side, bytes: u64) {
-        self.bytes[from] += bytes;
-    }
-
-    /// As [`Session::finish`], for a connection that went on when nobody looked any
-    /// more: of its open calls it is not said that they ended.
-    pub fn leave(&mut self, how: &str, now: Instant) {
-        if let Protocol::Http2(connection) = &mut self.protocol {
-            connection.halt(now);
-            self.collect();
-        }
-        self.finish(how, now);
-    }
-
     /// The rules may have changed: what is held by one that was taken away is let
     /// go.
     pub fn handle_change(&mut self, now: Instant) {
@@ -347,40 +299,6 @@ impl Session {
             }
             Protocol::Http2(_) | Protocol::Http1(_) | Protocol::Opaque => {}
         }
-    }
-
-    /// A `handle_*` panicked over what `by` did: that is a bug of ours, and the
-    /// connection goes on without being read. The bytes that were handed in
-    /// last still leave, once; the calls that were open are not told of.
-    pub fn give_up(&mut self, by: Side, input: usize, now: Instant) {
-        if let Protocol::Http2(connection) = &mut self.protocol {
-            connection.abandon(by, input);
-            self.torn |= connection.is_torn();
-            // What leaves is asked of the connection no more.
-            self.rescue();
-        }
-        if let Protocol::Opaque = self.protocol {
-            return;
-        }
-        // What was told before the fault is whole.
-        self.collect();
-        let told = |event: &Event| matches!(event, Event::TracingStopped { .. });
-        if self.events.iter().any(told) {
-            self.rescue();
-            self.protocol = Protocol::Opaque;
-            self.deadline = None;
-            return;
-        }
-        let what = "sent bytes that etcdtap could not read because of a bug of its own";
-        let rule = "a fault of etcdtap";
-        let offence = Offence::new(
-            by,
-            ErrorCode::INTERNAL_ERROR,
-            StreamId::CONNECTION,
-            rule,
-            what,
-        );
-        self.stop(offence, now);
     }
 
     /// The next bytes to send to the peer of `from`; all of them must leave before
@@ -509,7 +427,9 @@ impl Session {
                 Opening::Http2 => began = first[..before].to_vec(),
                 Opening::Http1 => {
                     began = first[..before].to_vec();
-                    self.protocol = Protocol::Http1(Box::default());
+                    let scribes = self.options.scribes.as_ref();
+                    let scribe = scribes.map(|scribes| scribes.scribe(&self.peers));
+                    self.protocol = Protocol::Http1(Box::new(Plain::new(scribe)));
                 }
                 Opening::Tls => {
                     let what = "speaks TLS to a plaintext listener";
@@ -559,8 +479,7 @@ impl Session {
             }
             Protocol::Http1(connection) => {
                 self.deadline = None;
-                let tell = telling(&self.peers, &mut self.events);
-                let read = connection.handle_bytes(from, bytes, now, tell);
+                let read = connection.handle_bytes(from, bytes, now, &self.peers, &mut self.events);
                 if let Err(offence) = read {
                     self.end_calls(Some(offence.by), now);
                     self.stop(offence, now);
@@ -600,17 +519,6 @@ impl Session {
         }
     }
 
-    /// Keeps what is still to leave when the protocol is given up.
-    fn rescue(&mut self) {
-        if let Protocol::Http2(connection) = &mut self.protocol {
-            for side in [Side::Client, Side::Server] {
-                while let Some(transmit) = connection.poll_transmit(side) {
-                    self.rescued[side].push_back(transmit);
-                }
-            }
-        }
-    }
-
     /// Takes over what the tracker has to tell.
     fn collect(&mut self) {
         if let Protocol::Http2(connection) = &mut self.protocol {
@@ -647,22 +555,10 @@ impl Session {
                 self.collect();
             }
             Protocol::Http1(connection) => {
-                connection.finish(now, telling(&self.peers, &mut self.events));
+                connection.finish(now, &self.peers, &mut self.events);
             }
             Protocol::Undecided { .. } | Protocol::Opaque => {}
         }
-    }
-
-    /// From here on the connection is relayed without being read.
-    fn stop(&mut self, offence: Offence, now: Instant) {
-        self.rescue();
-        self.protocol = Protocol::Opaque;
-        self.deadline = None;
-        self.events.push_back(Event::TracingStopped {
-            peers: Arc::clone(&self.peers),
-            at: now,
-            offence,
-        });
     }
 }
 
@@ -672,19 +568,6 @@ const OPENING_KEPT: usize = 64;
 
 /// Room for events that stays allocated while a connection is idle.
 const EVENTS_KEPT: usize = 16;
-
-/// Puts each finished exchange among the events.
-fn telling<'a>(
-    peers: &'a Arc<Peers>,
-    events: &'a mut VecDeque<Event>,
-) -> impl FnMut(http1::Exchange) + 'a {
-    |exchange| {
-        events.push_back(Event::Http1 {
-            peers: Arc::clone(peers),
-            exchange: Box::new(exchange),
-        });
-    }
-}
 
 fn unreadable(by: Side, what: impl Into<std::borrow::Cow<'static, str>>) -> Offence {
     Offence::new(

@@ -241,6 +241,7 @@ impl Tap for Tracker {
                         scribe.forget();
                     }
                     Stream::Plain(Box::new(PlainRequest::new(
+                        id,
                         &head.method,
                         &head.path,
                         head.user_agent.take(),
@@ -269,6 +270,7 @@ impl Tap for Tracker {
                 }
                 plain.first_byte(now);
                 if end_stream {
+                    plain.content(from, (&[], true), now, self.scribe.as_deref_mut());
                     self.finish_plain(plain, now);
                 }
             }
@@ -361,7 +363,7 @@ impl Tap for Tracker {
                 }
             }
             Stream::Plain(plain) => {
-                plain.body(from, chunk.len());
+                plain.content(from, (chunk, end_stream), now, self.scribe.as_deref_mut());
                 if end_stream && from == Side::Server {
                     self.finish_plain(plain, now);
                 }
@@ -447,7 +449,12 @@ impl Tap for Tracker {
                 self.finish(&mut call, ending, now);
                 self.end_watching(&mut call, now);
             }
-            Stream::Plain(mut plain) => self.finish_plain(&mut plain, now),
+            Stream::Plain(mut plain) => {
+                if let Some(scribe) = &mut self.scribe {
+                    scribe.over(plain.id, now);
+                }
+                self.finish_plain(&mut plain, now);
+            }
         }
     }
 

@@ -119,6 +119,20 @@ impl Vocabulary {
         outcomes: false,
     };
 
+    /// Of a value, by the key that it is stored at, before it is written to a
+    /// recording.
+    pub const STORED: Vocabulary = Vocabulary {
+        names: Names::of(&[
+            Name::Key,
+            Name::Resource,
+            Name::Group,
+            Name::Namespace,
+            Name::ObjectName,
+        ]),
+        place: "of a value before it is written down",
+        outcomes: false,
+    };
+
     /// Whether it has this name.
     pub const fn knows(&self, name: Name) -> bool {
         self.names.contains(name)

@@ -41,45 +41,45 @@ impl Body {
         matches!(self, Body::Length(0) | Body::Chunked(Chunk::Done))
     }
 
-    /// Takes bytes of the body from the front of `input`; gives how many were
-    /// content.
-    pub fn take(&mut self, input: &mut &[u8]) -> Result<u64, BadChunk> {
+    /// Takes bytes of the body from the front of `input`; gives the first that are
+    /// content, in one piece. What is left of the body has to be taken again.
+    pub fn take<'i>(&mut self, input: &mut &'i [u8]) -> Result<&'i [u8], BadChunk> {
         match self {
-            Body::Length(left) => {
-                let n = (*left).min(input.len() as u64);
-                *left -= n;
-                *input = &input[n as usize..];
-                Ok(n)
-            }
-            Body::UntilClose => {
-                let n = input.len() as u64;
-                *input = &[];
-                Ok(n)
-            }
+            Body::Length(left) => Ok(up_to(left, input)),
+            Body::UntilClose => Ok(std::mem::take(input)),
             Body::Chunked(chunk) => {
-                let mut content = 0;
                 while *chunk != Chunk::Done && !input.is_empty() {
-                    content += chunk.step(input)?;
+                    let content = chunk.step(input)?;
+                    if !content.is_empty() {
+                        return Ok(content);
+                    }
                 }
-                Ok(content)
+                Ok(&[])
             }
         }
     }
 }
 
+/// Takes the first `left` bytes, or as many as there are.
+fn up_to<'i>(left: &mut u64, input: &mut &'i [u8]) -> &'i [u8] {
+    let n = (*left).min(input.len() as u64);
+    *left -= n;
+    let (taken, rest) = input.split_at(n as usize);
+    *input = rest;
+    taken
+}
+
 impl Chunk {
-    fn step(&mut self, input: &mut &[u8]) -> Result<u64, BadChunk> {
+    fn step<'i>(&mut self, input: &mut &'i [u8]) -> Result<&'i [u8], BadChunk> {
         if let Chunk::Data { left } = self {
-            let n = (*left).min(input.len() as u64);
-            *left -= n;
-            *input = &input[n as usize..];
+            let content = up_to(left, input);
             if *left == 0 {
                 *self = Chunk::DataEnd;
             }
-            return Ok(n);
+            return Ok(content);
         }
         let Some((&byte, rest)) = input.split_first() else {
-            return Ok(0);
+            return Ok(&[]);
         };
         *input = rest;
         *self = match (*self, byte) {
@@ -109,7 +109,7 @@ impl Chunk {
             },
             (state, _) => state,
         };
-        Ok(0)
+        Ok(&[])
     }
 
     fn after_size(size: u64) -> Chunk {
@@ -129,16 +129,17 @@ mod tests {
         let wire = b"5;a=b\r\nhello\r\nA\r\n0123456789\r\n0\r\nx: y\r\n\r\nGET ";
         for step in 1..wire.len() {
             let mut body = Body::chunked();
-            let (mut content, mut behind) = (0, Vec::new());
+            let (mut content, mut behind) = (Vec::<u8>::new(), Vec::<u8>::new());
             for chunk in wire.chunks(step) {
                 let mut input = chunk;
-                if !body.is_done() {
-                    content += body.take(&mut input).expect("well-formed");
+                while !body.is_done() && !input.is_empty() {
+                    content.extend(body.take(&mut input).expect("well-formed"));
                 }
                 behind.extend(input);
             }
             assert!(body.is_done());
-            assert_eq!((content, behind.as_slice()), (15, &b"GET "[..]));
+            assert_eq!(content, b"hello0123456789");
+            assert_eq!(behind, b"GET ");
         }
     }
 

@@ -17,12 +17,47 @@ const MAX_PIPELINED: usize = 1024;
 /// Most header fields of a head.
 const MAX_FIELDS: usize = 128;
 
+/// Sees what passes on an HTTP/1.1 connection.
+pub trait Witness {
+    /// A piece of the content of a request or of an answer.
+    fn content(&mut self, piece: &Piece<'_>);
+
+    /// The content at hand of `from` is whole: it had `size` bytes, perhaps none.
+    fn content_ended(&mut self, from: Side, size: u64);
+
+    /// A request was answered, or never will be.
+    fn exchange(&mut self, exchange: Exchange);
+}
+
+/// A piece of the content of a request or of its answer, without what cuts it
+/// into chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// Who sent it.
+    pub from: Side,
+    /// How many requests the client had sent on this connection before; 0 with
+    /// HTTP/2, where the stream says which request it is.
+    pub index: u64,
+    /// The request's method.
+    pub method: &'a str,
+    /// Its target, without the query.
+    pub target: &'a str,
+    /// How many bytes of the content came before.
+    pub offset: u64,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
 /// Follows one HTTP/1.1 connection.
 #[derive(Debug)]
 pub struct Connection {
     sides: Both<Reading>,
     /// Requests whose answers are not whole, oldest first.
     waiting: VecDeque<Exchange>,
+    /// Requests that wait no more.
+    answered: u64,
+    /// Bytes of the content at hand.
+    content: Both<u64>,
     /// What follows an upgrade or CONNECT is not HTTP/1.1: what it is then.
     tunnel: Option<Box<str>>,
 }
@@ -51,11 +86,13 @@ impl Connection {
         Connection {
             sides: Both::default(),
             waiting: VecDeque::new(),
+            answered: 0,
+            content: Both::default(),
             tunnel: None,
         }
     }
 
-    /// Reads what `from` sent; each finished exchange is given to `on_exchange`.
+    /// Reads what `from` sent; `witness` is told what that brought.
     ///
     /// # Errors
     /// When the bytes are no HTTP/1.1 that can be followed, or no longer any.
@@ -64,7 +101,7 @@ impl Connection {
         from: Side,
         bytes: &[u8],
         now: Instant,
-        mut on_exchange: impl FnMut(Exchange),
+        witness: &mut impl Witness,
     ) -> Result<(), Offence> {
         let mut input = bytes;
         while !input.is_empty() {
@@ -93,22 +130,38 @@ impl Connection {
                     let content = body
                         .take(&mut input)
                         .map_err(|_| offence(from, "sent a chunk size that is no number"))?;
+                    let before = self.waiting.len().saturating_sub(1) as u64;
                     let exchange = match from {
                         Side::Client => self.waiting.back_mut(),
                         Side::Server => self.waiting.front_mut(),
                     };
-                    if let Some(exchange) = exchange {
+                    if let Some(exchange) = exchange
+                        && !content.is_empty()
+                    {
+                        witness.content(&Piece {
+                            from,
+                            index: match from {
+                                Side::Client => self.answered + before,
+                                Side::Server => self.answered,
+                            },
+                            method: &exchange.method,
+                            target: &exchange.target,
+                            offset: self.content[from],
+                            bytes: content,
+                        });
                         match from {
-                            Side::Client => exchange.request_bytes += content,
-                            Side::Server => exchange.response_bytes += content,
+                            Side::Client => exchange.request_bytes += content.len() as u64,
+                            Side::Server => exchange.response_bytes += content.len() as u64,
                         }
                     }
+                    self.content[from] += content.len() as u64;
                 }
             }
             if matches!(&self.sides[from], Reading::Body(body) if body.is_done()) {
                 self.sides[from] = Reading::default();
+                witness.content_ended(from, std::mem::take(&mut self.content[from]));
                 if from == Side::Server {
-                    self.answered(now, &mut on_exchange);
+                    self.answered(now, witness);
                 }
             }
         }
@@ -116,10 +169,13 @@ impl Connection {
     }
 
     /// The connection is over: what waits is given as it stands.
-    pub fn finish(&mut self, now: Instant, mut on_exchange: impl FnMut(Exchange)) {
+    pub fn finish(&mut self, now: Instant, witness: &mut impl Witness) {
+        if let Reading::Body(Body::UntilClose) = self.sides.server {
+            witness.content_ended(Side::Server, self.content.server);
+        }
         for mut exchange in self.waiting.drain(..) {
             exchange.ended = now;
-            on_exchange(exchange);
+            witness.exchange(exchange);
         }
     }
 
@@ -133,14 +189,15 @@ impl Connection {
         self.tunnel.is_some()
     }
 
-    fn answered(&mut self, now: Instant, on_exchange: &mut impl FnMut(Exchange)) {
+    fn answered(&mut self, now: Instant, witness: &mut impl Witness) {
         // An interim answer (1xx) leaves its request waiting.
         if self.waiting.front().is_some_and(|e| e.status.is_none()) {
             return;
         }
         if let Some(mut exchange) = self.waiting.pop_front() {
             exchange.ended = now;
-            on_exchange(exchange);
+            self.answered += 1;
+            witness.exchange(exchange);
         }
     }
 
@@ -316,17 +373,52 @@ fn offence(by: Side, what: impl Into<std::borrow::Cow<'static, str>>) -> Offence
 mod tests {
     use super::*;
 
-    fn run(client: &[u8], server: &[u8], step: usize) -> Result<Vec<Exchange>, Offence> {
+    /// What was told.
+    #[derive(Default)]
+    struct Told {
+        exchanges: Vec<Exchange>,
+        open: Both<Option<Content>>,
+        contents: Vec<(Side, Content)>,
+    }
+
+    /// The request's number, its target, and the bytes.
+    type Content = (u64, String, Vec<u8>);
+
+    impl Witness for Told {
+        fn content(&mut self, piece: &Piece<'_>) {
+            let fresh = || (piece.index, piece.target.to_owned(), Vec::new());
+            let (index, target, bytes) = self.open[piece.from].get_or_insert_with(fresh);
+            assert_eq!((*index, &**target), (piece.index, piece.target));
+            assert_eq!(bytes.len() as u64, piece.offset);
+            bytes.extend_from_slice(piece.bytes);
+        }
+
+        fn content_ended(&mut self, from: Side, size: u64) {
+            let content = self.open[from].take();
+            assert_eq!(content.as_ref().map_or(0, |of| of.2.len() as u64), size);
+            self.contents.extend(content.map(|content| (from, content)));
+        }
+
+        fn exchange(&mut self, exchange: Exchange) {
+            self.exchanges.push(exchange);
+        }
+    }
+
+    fn run_all(client: &[u8], server: &[u8], step: usize) -> Result<Told, Offence> {
         let now = Instant::now();
-        let (mut connection, mut out) = (Connection::new(), Vec::new());
+        let (mut connection, mut told) = (Connection::new(), Told::default());
         for chunk in client.chunks(step) {
-            connection.handle_bytes(Side::Client, chunk, now, |e| out.push(e))?;
+            connection.handle_bytes(Side::Client, chunk, now, &mut told)?;
         }
         for chunk in server.chunks(step) {
-            connection.handle_bytes(Side::Server, chunk, now, |e| out.push(e))?;
+            connection.handle_bytes(Side::Server, chunk, now, &mut told)?;
         }
-        connection.finish(now, |e| out.push(e));
-        Ok(out)
+        connection.finish(now, &mut told);
+        Ok(told)
+    }
+
+    fn run(client: &[u8], server: &[u8], step: usize) -> Result<Vec<Exchange>, Offence> {
+        run_all(client, server, step).map(|told| told.exchanges)
     }
 
     #[test]
@@ -339,7 +431,21 @@ mod tests {
             HTTP/1.1 200 OK\r\nContent-Length: 44\r\n\r\n\
             HTTP/1.1 200 OK\r\n\r\nuntil the close";
         for step in [1, 2, 3, 7, 64, 1000] {
-            let out = run(client, server, step).expect("well-formed");
+            let told = run_all(client, server, step).expect("well-formed");
+            let contents: Vec<_> = (told.contents.iter())
+                .map(|(from, (index, target, bytes))| (*from, *index, &**target, &**bytes))
+                .collect();
+            assert_eq!(
+                contents,
+                [
+                    (Side::Client, 1, "/v3/kv/range", &b"{  }"[..]),
+                    (Side::Server, 0, "/health", b"{\"health\":\"true\"}"),
+                    (Side::Server, 1, "/v3/kv/range", b"abc"),
+                    (Side::Server, 3, "/metrics", b"until the close"),
+                ],
+                "in steps of {step}"
+            );
+            let out = told.exchanges;
             let facts: Vec<_> = out
                 .iter()
                 .map(|e| {
@@ -417,7 +523,7 @@ mod tests {
             for first in [Side::Client, Side::Server] {
                 let mut connection = Connection::new();
                 let mut take = |from, bytes: &[u8]| {
-                    let taken = connection.handle_bytes(from, bytes, now, |_| {});
+                    let taken = connection.handle_bytes(from, bytes, now, &mut Told::default());
                     (taken, connection.is_tunnel(), connection.open_requests())
                 };
                 assert_eq!(take(Side::Client, request), (Ok(()), false, 1));

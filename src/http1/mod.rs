@@ -5,5 +5,5 @@ mod body;
 mod connection;
 mod exchange;
 
-pub use connection::{Connection, MAX_HEAD};
+pub use connection::{Connection, MAX_HEAD, Piece, Witness};
 pub use exchange::{Exchange, target_without_query};

@@ -4,6 +4,8 @@
 //! that came in one batch is never copied more than once; one that did not is put
 //! together, up to [`WHOLE_MOST`]; a greater one comes out in parts.
 
+mod told;
+
 use std::sync::Arc;
 
 use prost::Message;
@@ -12,11 +14,15 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::batch::{Lane, Op, Ops, fields};
 use super::container::Times;
-use super::redact::{Findings, Policy, Redactor, Shown, Treatment, Why, metadata};
-use super::schema::v1::hidden::Reason;
-use super::schema::v1::{self, Headers, Hidden, Meta, Part};
-use super::schema::{ChannelId, Channels};
+use super::contents::{self, Contents};
+use super::redact::{Findings, Policy, Redactor, Treatment, Why};
+use super::schema::ChannelId;
+use super::schema::v1::{self, Headers, Meta, Part};
+use crate::http1::Piece;
 use crate::http2::{Side, StreamId};
+use told::{field, meta, method, says_only_ok};
+
+pub(super) use told::reason;
 
 /// The greatest message that is one record, in bytes.
 pub const WHOLE_MOST: u32 = 4 * 1024 * 1024;
@@ -43,6 +49,7 @@ pub trait Sink {
 pub struct Assembly {
     policy: Arc<Policy>,
     connections: FxHashMap<u64, Connection>,
+    contents: Contents,
     /// Header blocks that the file at hand holds.
     written: FxHashSet<u64>,
     /// Bytes that wait for the rest of their messages.
@@ -97,6 +104,7 @@ impl Assembly {
         Assembly {
             policy,
             connections: FxHashMap::default(),
+            contents: Contents::default(),
             written: FxHashSet::default(),
             open: 0,
             epoch,
@@ -110,6 +118,19 @@ impl Assembly {
         self.epoch = epoch;
     }
 
+    /// Bytes of memory that messages take which are not whole. Of one message they are
+    /// at most [`WHOLE_MOST`] and a piece, and if it is greater, a quarter of that.
+    pub fn held(&self) -> usize {
+        let lanes = self
+            .connections
+            .values()
+            .flat_map(|known| known.open.values());
+        let of_parts = |open: &Open| open.parts.as_ref().map_or(0, |parts| parts.redactor.held());
+        lanes
+            .map(|open| open.bytes.capacity() + of_parts(open))
+            .sum()
+    }
+
     /// A new file begins: header blocks have to be written again.
     pub fn begin_file(&mut self) {
         self.written.clear();
@@ -117,6 +138,10 @@ impl Assembly {
 
     /// Nothing more comes of a connection.
     pub fn gone(&mut self, connection: u64, sink: &mut impl Sink) {
+        for over in self.contents.gone(connection) {
+            let at = over.1;
+            self.give_content(over, at, sink);
+        }
         let Some(known) = self.connections.get_mut(&connection) else {
             return;
         };
@@ -175,6 +200,33 @@ impl Assembly {
                 }
                 Op::Body { of, bytes } => self.body(connection, of, bytes, sink),
                 Op::End { of, at } => self.end(connection, of, at, sink),
+                Op::Content {
+                    of,
+                    index,
+                    at,
+                    offset,
+                    method,
+                    target,
+                    bytes,
+                } => {
+                    let piece = Piece {
+                        from: of.from,
+                        index,
+                        method,
+                        target,
+                        offset,
+                        bytes,
+                    };
+                    let before = (self.contents).piece(&self.policy, connection, of, &piece, at);
+                    if let Some(before) = before {
+                        self.give_content(before, at, sink);
+                    }
+                }
+                Op::ContentEnd { of, size, at } => {
+                    if let Some(over) = self.contents.end(connection, of, Some(size)) {
+                        self.give_content(over, at, sink);
+                    }
+                }
                 Op::Over { stream, at } => self.over(connection, stream, at, sink),
             }
         }
@@ -434,8 +486,11 @@ impl Assembly {
         let mut rest = Vec::new();
         let findings = redactor.finish(&mut rest);
         piece.append(&mut rest);
+        let mut offset = offset;
         if shows_nothing(treatment) {
+            // This part is the only one.
             piece.clear();
+            offset = 0;
         }
         let size = if cut { came } else { begun.length.into() };
         let mut meta = meta(connection, of, &begun, size, &findings);
@@ -446,14 +501,29 @@ impl Assembly {
     fn over(&mut self, connection: u64, stream: StreamId, at: u64, sink: &mut impl Sink) {
         for from in [Side::Client, Side::Server] {
             let of = Lane { stream, from };
+            if let Some(over) = self.contents.end(connection, of, None) {
+                self.give_content(over, at, sink);
+            }
             let Some(known) = self.connections.get_mut(&connection) else {
-                return;
+                continue;
             };
             known.heads.remove(&of);
             if let Some(open) = known.open.remove(&of) {
                 let at = at.max(open.begun.at);
                 self.cut(connection, of, open, at, sink);
             }
+        }
+    }
+
+    fn give_content(&mut self, over: contents::Over, at: u64, sink: &mut impl Sink) {
+        let (content, began) = over;
+        self.scratch.clear();
+        if content.encode(&mut self.scratch).is_ok() {
+            let times = Times {
+                whole: self.epoch + at.max(began),
+                began: self.epoch + began,
+            };
+            sink.record(ChannelId::CONTENTS, times, &self.scratch);
         }
     }
 
@@ -525,181 +595,5 @@ fn whole<'a>(ops: &mut Ops<'a>, lane: Lane, length: u32) -> Option<(&'a [u8], u6
     }
 }
 
-/// The two parts of a call's path.
-fn method(begun: &Begun) -> (&str, &str) {
-    if begun.channel != 0 {
-        let channel = Channels::all().channel(ChannelId(begun.channel));
-        if let Some(method) = channel.and_then(|channel| channel.method.as_ref()) {
-            return (&method.service, &method.method);
-        }
-    }
-    let path = begun.path.strip_prefix('/').unwrap_or(&begun.path);
-    path.rsplit_once('/').unwrap_or(("", path))
-}
-
-fn meta(connection: u64, of: Lane, begun: &Begun, size: u64, findings: &Findings) -> Meta {
-    Meta {
-        connection,
-        stream: of.stream.number(),
-        from: v1::Side::from(of.from).into(),
-        index: begun.index,
-        size,
-        compressed: begun.compressed,
-        cut: false,
-        headers: begun.headers,
-        hidden: findings
-            .redacted
-            .iter()
-            .map(|range| Hidden {
-                offset: range.offset,
-                length: range.length,
-                hash: range
-                    .hash
-                    .map(|hash| bytes::Bytes::copy_from_slice(&hash.0))
-                    .unwrap_or_default(),
-                reason: reason(range.why).into(),
-            })
-            .collect(),
-        more_hidden: findings.unlisted,
-    }
-}
-
-fn reason(why: Why) -> Reason {
-    match why {
-        Why::Secret => Reason::Secret,
-        Why::Token => Reason::Token,
-        Why::Rule => Reason::Rule,
-        Why::ValuesNone => Reason::Value,
-        Why::Undecodable => Reason::Unreadable,
-        Why::UnknownField => Reason::UnknownField,
-        Why::Credentials => Reason::Credential,
-    }
-}
-
-fn field(policy: &Policy, name: &[u8], value: &[u8]) -> v1::headers::Field {
-    let mut field = v1::headers::Field {
-        name: String::from_utf8_lossy(name).into_owned(),
-        ..v1::headers::Field::default()
-    };
-    match metadata(policy, name, value) {
-        Shown::Value(value) => field.value = String::from_utf8_lossy(&value).into_owned(),
-        Shown::LengthAndHash(length, hash) => {
-            field.hidden_length = length as u64;
-            field.hash = hash
-                .map(|hash| bytes::Bytes::copy_from_slice(&hash.0))
-                .unwrap_or_default();
-        }
-        Shown::Length(length) => field.hidden_length = length as u64,
-    }
-    field
-}
-
-/// `grpc-status: 0`, and no words: what nearly every answer ends with.
-fn says_only_ok(block: &[u8]) -> bool {
-    fields(block).all(|(name, value)| match name {
-        b"grpc-status" => value == b"0",
-        b"grpc-message" => value.is_empty(),
-        _ => false,
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::batch::write_field;
-    use super::super::redact::RecordingKey;
-    use super::super::schema::Envelope;
-    use super::*;
-
-    #[derive(Default)]
-    struct Seen {
-        headers: Vec<u64>,
-        messages: Vec<(u64, bool)>,
-    }
-
-    impl Sink for Seen {
-        fn record(&mut self, channel: ChannelId, _: Times, data: &[u8]) {
-            let meta = match channel {
-                ChannelId::HEADERS => {
-                    self.headers.push(Headers::decode(data).unwrap().id);
-                    return;
-                }
-                ChannelId::PARTS => Part::decode(data).unwrap().meta,
-                _ => Envelope::decode(data).unwrap().meta,
-            };
-            let meta = meta.unwrap();
-            self.messages.push((meta.headers, meta.cut));
-        }
-    }
-
-    fn assembly() -> Assembly {
-        let key = RecordingKey::from_bytes([1; 32]);
-        Assembly::new(Arc::new(Policy::new(key)), 0)
-    }
-
-    fn lane(stream: u32) -> Lane {
-        Lane {
-            stream: StreamId::from_bits(stream),
-            from: Side::Client,
-        }
-    }
-
-    /// A call's head, with a block of its own, and what of its message has come.
-    fn call(stream: u32, id: u64, length: u32, came: &[u8]) -> Vec<u8> {
-        let (of, mut fields, mut batch) = (lane(stream), Vec::new(), Vec::new());
-        write_field(b"traceparent", &id.to_be_bytes(), &mut fields);
-        let channel = Channels::all()
-            .of_method("etcdserverpb.KV", "Range", Side::Client)
-            .unwrap()
-            .0;
-        for op in [
-            Op::Head {
-                of,
-                trailers: false,
-                id,
-                at: 1,
-                fields: &fields,
-            },
-            Op::Begin {
-                of,
-                channel,
-                path: "",
-                compressed: false,
-                length,
-                index: 0,
-                at: 1,
-            },
-            Op::Body { of, bytes: came },
-        ] {
-            op.write(&mut batch);
-        }
-        batch
-    }
-
-    #[test]
-    fn what_a_lost_connection_cuts_has_its_header_block_in_the_file() {
-        let (mut assembly, mut seen) = (assembly(), Seen::default());
-        assembly.take(7, &call(1, 9, 100, b"abc"), &mut seen);
-        assembly.begin_file();
-        seen.headers.clear();
-        assembly.gone(7, &mut seen);
-        assert_eq!(seen.messages, [(9, true)]);
-        assert_eq!(seen.headers, [9]);
-        assert!(assembly.written.is_empty() && assembly.connections.is_empty());
-        assert_eq!(assembly.open, 0);
-    }
-
-    #[test]
-    fn a_block_a_call_is_not_remembered_for_ever() {
-        let (mut assembly, mut seen) = (assembly(), Seen::default());
-        for n in 1..=10 * BLOCKS_MOST as u64 {
-            let mut batch = call(n as u32 * 2 + 1, n, 2, b"\x0a\x00");
-            let of = lane(n as u32 * 2 + 1);
-            Op::End { of, at: 2 }.write(&mut batch);
-            assembly.take(7, &batch, &mut seen);
-        }
-        assert_eq!(seen.headers.len(), 10 * BLOCKS_MOST);
-        assert_eq!(seen.messages.len(), 10 * BLOCKS_MOST);
-        assert!(assembly.written.len() <= BLOCKS_MOST);
-        assert!(assembly.connections[&7].blocks.len() <= BLOCKS_MOST);
-    }
-}
+mod tests;

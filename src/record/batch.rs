@@ -56,6 +56,32 @@ pub enum Op<'a> {
         /// When, in nanoseconds since the recorder's beginning.
         at: u64,
     },
+    /// A piece of the content of a plain HTTP request, or of its answer.
+    Content {
+        /// Of which request, and whose.
+        of: Lane,
+        /// Requests before it on its connection, with HTTP/1.1.
+        index: u64,
+        /// When, in nanoseconds since the recorder's beginning.
+        at: u64,
+        /// Bytes of the content before it.
+        offset: u64,
+        /// The request's method.
+        method: &'a str,
+        /// Its target, without the query.
+        target: &'a str,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// That content is over.
+    ContentEnd {
+        /// Of which request, and whose.
+        of: Lane,
+        /// Bytes that it had.
+        size: u64,
+        /// When, in nanoseconds since the recorder's beginning.
+        at: u64,
+    },
     /// The call is over.
     Over {
         /// Which.
@@ -79,6 +105,8 @@ const BEGIN: u8 = 2;
 const BODY: u8 = 3;
 const END: u8 = 4;
 const OVER: u8 = 5;
+const CONTENT: u8 = 6;
+const CONTENT_END: u8 = 7;
 
 /// In the byte after the kind.
 const SERVER: u8 = 1;
@@ -122,6 +150,28 @@ impl Op<'_> {
             }
             Op::End { of, at } => {
                 begin(END, of, false, out);
+                out.extend_from_slice(&at.to_le_bytes());
+            }
+            Op::Content {
+                of,
+                index,
+                at,
+                offset,
+                method,
+                target,
+                bytes,
+            } => {
+                begin(CONTENT, of, false, out);
+                for number in [index, at, offset] {
+                    out.extend_from_slice(&number.to_le_bytes());
+                }
+                for text in [method.as_bytes(), target.as_bytes(), bytes] {
+                    sized(text, out);
+                }
+            }
+            Op::ContentEnd { of, size, at } => {
+                begin(CONTENT_END, of, false, out);
+                out.extend_from_slice(&size.to_le_bytes());
                 out.extend_from_slice(&at.to_le_bytes());
             }
             Op::Over { stream, at } => {
@@ -221,6 +271,20 @@ impl<'a> Iterator for Ops<'a> {
                 stream,
                 at: u64::from_le_bytes(self.number()?),
             },
+            CONTENT => Op::Content {
+                of,
+                index: u64::from_le_bytes(self.number()?),
+                at: u64::from_le_bytes(self.number()?),
+                offset: u64::from_le_bytes(self.number()?),
+                method: str::from_utf8(self.sized()?).unwrap_or_default(),
+                target: str::from_utf8(self.sized()?).unwrap_or_default(),
+                bytes: self.sized()?,
+            },
+            CONTENT_END => Op::ContentEnd {
+                of,
+                size: u64::from_le_bytes(self.number()?),
+                at: u64::from_le_bytes(self.number()?),
+            },
             _ => return None,
         })
     }
@@ -258,7 +322,13 @@ impl Toll {
         let mut counted = FxHashSet::default();
         for op in Ops::new(batch) {
             let of = match op {
-                Op::Over { .. } => continue,
+                Op::Over { .. } | Op::ContentEnd { .. } => continue,
+                // Of no call; the recorder sees the gap.
+                Op::Content { offset, bytes, .. } => {
+                    toll.messages += u64::from(offset == 0);
+                    toll.bytes += bytes.len() as u64;
+                    continue;
+                }
                 Op::Head { of, .. } => of,
                 Op::Begin { of, length, .. } => {
                     toll.messages += 1;
@@ -318,6 +388,20 @@ mod tests {
             },
             Op::Body { of, bytes: b"abc" },
             Op::End { of, at: 6 },
+            Op::Content {
+                of,
+                index: 8,
+                at: 9,
+                offset: 10,
+                method: "POST",
+                target: "/v3/kv/range",
+                bytes: b"{}",
+            },
+            Op::ContentEnd {
+                of,
+                size: 12,
+                at: 11,
+            },
             Op::Over {
                 stream: of.stream,
                 at: 7,

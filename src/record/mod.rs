@@ -10,6 +10,7 @@
 //! | [`scribe`] | a connection's end of it, on the relay's thread |
 //! | [`queue`] | the way from the connections to the recorder, and its bound |
 //! | [`assembly`] | from pieces to whole messages, redacted |
+//! | `contents` | contents of plain HTTP: length and hash |
 //! | [`line`] | a line of the log as a record, from the trace |
 //! | [`recall`] | the line again, from the record |
 //! | [`observer`] | the trace's end of it |
@@ -27,6 +28,7 @@
 pub mod assembly;
 pub mod batch;
 pub mod container;
+mod contents;
 pub mod export;
 pub mod files;
 pub mod format;

@@ -5,6 +5,8 @@
 //! messages. So a recording is asked three times: for the lines that are shown,
 //! for all lines about their keys, and for the messages of those.
 
+mod lists;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -115,6 +117,16 @@ impl Objects {
                 carriers.add(&line);
             }
         }
+        objects.take_from(recordings, carriers)?;
+        Ok(objects)
+    }
+
+    /// Takes the values from the messages of those calls.
+    fn take_from(
+        &mut self,
+        recordings: &Recordings,
+        mut carriers: Carriers,
+    ) -> Result<(), Refusal> {
         let query = Query {
             within: Some(joined(carriers.windows.drain(..).collect())),
             ..Query::all(Wants {
@@ -125,10 +137,10 @@ impl Objects {
         };
         for item in Joined::new(recordings.read(query), MOST_MESSAGE) {
             if let Item::Message(message) = item? {
-                objects.add(&message, &carriers);
+                self.add(&message, &carriers);
             }
         }
-        Ok(objects)
+        Ok(())
     }
 
     /// Whether a line is about one object.
@@ -295,9 +307,15 @@ impl Carriers {
         let Some(key) = line.key.as_ref().filter(|key| self.keys.contains(*key)) else {
             return;
         };
-        if key_of(line) != Some(key) {
+        // Such a read brings no value.
+        if key_of(line) != Some(key) || line.keys_only || line.count_only {
             return;
         }
+        self.carry(at, line);
+    }
+
+    /// The messages of this line's call are looked into.
+    fn carry(&mut self, at: u64, line: &LogLine) {
         let carried = self
             .calls
             .entry((line.conn, line.stream.unwrap_or(0)))

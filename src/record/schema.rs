@@ -42,6 +42,8 @@ impl ChannelId {
     pub const PARTS: ChannelId = ChannelId(3);
     /// What could not be recorded (`v1::Loss`).
     pub const LOSSES: ChannelId = ChannelId(4);
+    /// Contents of plain HTTP (`v1::Content`).
+    pub const CONTENTS: ChannelId = ChannelId(5);
     /// The first channel of a method; the two of the n-th method are `FIRST + 2n`
     /// (the client's) and the one after it.
     pub const FIRST_METHOD: u16 = 16;
@@ -149,6 +151,7 @@ impl Channels {
             (ChannelId::HEADERS, "/headers", "etcdtap.v1.Headers"),
             (ChannelId::PARTS, "/parts", "etcdtap.v1.Part"),
             (ChannelId::LOSSES, "/losses", "etcdtap.v1.Loss"),
+            (ChannelId::CONTENTS, "/contents", "etcdtap.v1.Content"),
         ];
         let mut channels: Vec<Channel> = own
             .into_iter()

@@ -12,6 +12,7 @@ use super::queue::{Lost, Parcel, Queue};
 use super::schema::Channels;
 use crate::etcd::MethodName;
 use crate::etcd::scribe::{Begun, Scribe, Scribes, Told};
+use crate::http1::Piece;
 use crate::http2::{Side, StreamId};
 use crate::relay::Peers;
 
@@ -290,6 +291,43 @@ impl Scribe for ConnectionScribe {
         }
         let at = self.since(now);
         Op::Over { stream, at }.write(self.room());
+    }
+
+    fn content(&mut self, stream: StreamId, piece: &Piece<'_>, now: Instant) {
+        let lost = Lost {
+            messages: u64::from(piece.offset == 0),
+            bytes: piece.bytes.len() as u64,
+            ..Lost::default()
+        };
+        if !self.queue.admits() {
+            // The recorder sees the gap.
+            self.queue.lose(lost);
+            return;
+        }
+        let op = Op::Content {
+            of: Lane {
+                stream,
+                from: piece.from,
+            },
+            index: piece.index,
+            at: self.since(now),
+            offset: piece.offset,
+            method: piece.method,
+            target: piece.target,
+            bytes: piece.bytes,
+        };
+        op.write(self.room());
+        if self.batch.len() >= FULL {
+            self.hand_over();
+        }
+    }
+
+    fn content_ended(&mut self, stream: StreamId, from: Side, size: u64, now: Instant) {
+        if size > 0 {
+            let at = self.since(now);
+            let of = Lane { stream, from };
+            Op::ContentEnd { of, size, at }.write(self.room());
+        }
     }
 
     fn settle(&mut self) {

@@ -55,6 +55,9 @@ pub(super) struct Writer {
     assembly: Assembly,
     family: Family,
     values: String,
+    /// When this run of the recorder began, in nanoseconds since 1970: all its
+    /// files say so, and no other's.
+    run: u128,
     epoch: Instant,
     /// How the clocks go, where they are not those of now.
     clock: Option<Anchor>,
@@ -136,6 +139,7 @@ impl Writer {
         Writer {
             outlet,
             values: policy.values.as_str().to_owned(),
+            run: since_1970(SystemTime::now()),
             assembly: Assembly::new(Arc::new(policy), nanos(&anchor, anchor.at)),
             family,
             epoch: anchor.at,
@@ -512,18 +516,16 @@ impl Writer {
 
     fn begin_file(&mut self) -> io::Result<Current> {
         let written = self.family.begin()?;
-        let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let began = since_1970(SystemTime::now());
         let mut options = ContainerOptions {
             compression: self.options.compression,
             about: Default::default(),
         };
         let about = &mut options.about;
         about.insert("values".to_owned(), self.values.clone());
+        about.insert("run".to_owned(), self.run.to_string());
         about.insert("file".to_owned(), written.number.to_string());
-        about.insert(
-            "began_ns".to_owned(),
-            began.unwrap_or_default().as_nanos().to_string(),
-        );
+        about.insert("began_ns".to_owned(), began.to_string());
         let mut container = Container::new(&options).map_err(io::Error::other)?;
         container.take(&mut self.owed);
         self.assembly.begin_file();
@@ -589,4 +591,11 @@ impl Writer {
     fn is_finishing(&self) -> bool {
         self.finishing.load(Ordering::Acquire)
     }
+}
+
+/// In nanoseconds.
+fn since_1970(at: SystemTime) -> u128 {
+    at.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos()
 }

@@ -3,16 +3,28 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use etcdtap::etcd::schema::etcdserverpb::compare::CompareTarget as Target;
+use etcdtap::etcd::schema::etcdserverpb::request_op::Request as Request_;
+use etcdtap::etcd::schema::etcdserverpb::watch_request::RequestUnion;
+use etcdtap::etcd::schema::etcdserverpb::{
+    RangeRequest, RangeResponse, RequestOp, TxnRequest, WatchRequest, WatchResponse,
+};
 use etcdtap::etcd::{
     Call, CompareTarget, Event, Method, Op, Request, Session, SessionOptions, Watched,
 };
 use etcdtap::http2::Side;
+use etcdtap::record::reader::Item;
+use etcdtap::record::redact::Values;
 use etcdtap::relay::{ConnectionId, EndOfBytes, Peers, Transmit};
+use prost::Message as _;
 
 use crate::pcap::{self, Connection};
+use crate::record::stage::{self, Stage};
+use crate::session::script::{RANGE, TXN, WATCH};
 
 /// What is counted over a whole capture.
 #[derive(Debug, Default)]
@@ -63,8 +75,13 @@ enum Cut {
     ByteByByte,
 }
 
-fn run(connection: &Connection, number: u64, cut: Cut, seen: &mut Seen) {
-    let options = Arc::new(SessionOptions::default());
+fn run(
+    connection: &Connection,
+    number: u64,
+    options: &Arc<SessionOptions>,
+    cut: Cut,
+    seen: &mut Seen,
+) {
     let listener: SocketAddr = connection.server;
     let peers = Arc::new(Peers {
         id: ConnectionId(number),
@@ -74,7 +91,7 @@ fn run(connection: &Connection, number: u64, cut: Cut, seen: &mut Seen) {
         tls: None,
     });
     let start = Instant::now();
-    let mut session = Session::new(peers, &options, start);
+    let mut session = Session::new(peers, options, start);
     let mut random = match cut {
         Cut::Randomly(seed) => Random(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
         _ => Random(1),
@@ -189,11 +206,124 @@ fn count_call(call: &Call, seen: &mut Seen) {
 }
 
 fn read(capture: &[Connection], cut: Cut) -> Seen {
+    let options = Arc::new(SessionOptions::default());
     let mut seen = Seen::default();
-    for (number, connection) in capture.iter().enumerate() {
-        run(connection, number as u64 + 1, cut, &mut seen);
+    for (number, connection) in (1..).zip(capture) {
+        run(connection, number, &options, cut, &mut seen);
     }
     seen.sorted()
+}
+
+/// Reads a capture with a scribe on every connection: what was seen, and what a
+/// recording with nothing but redacted values tells of it.
+fn record(capture: &[Connection], cut: Cut) -> (Seen, Seen) {
+    let stage = Stage::new(Values::Redacted);
+    let mut seen = Seen::default();
+    for (number, connection) in (1..).zip(capture) {
+        run(connection, number, &stage.options, cut, &mut seen);
+    }
+    let (folder, told, _) = stage.finish();
+    assert_eq!(told.trouble, None);
+    assert_eq!(told.lost, Default::default());
+    (seen.sorted(), recorded(folder.path()).sorted())
+}
+
+/// Counts what the messages of a recording say, without any of the tracker's code.
+fn recorded(folder: &Path) -> Seen {
+    let mut seen = Seen::default();
+    let mut calls = BTreeMap::new();
+    for item in stage::items(folder) {
+        let Item::Message(message) = item else {
+            continue;
+        };
+        let path = message.path.text().into_owned();
+        let meta = &message.meta;
+        assert!(!meta.cut, "{path}");
+        let data = message.data.clone();
+        match (&*path, message.from()) {
+            (TXN, Some(Side::Client)) => {
+                seen.txn_request_bytes.push(meta.size);
+                let txn = TxnRequest::decode(data).unwrap();
+                *seen.txn_shapes.entry(txn_shape(&txn)).or_default() += 1;
+            }
+            (RANGE, Some(Side::Server)) => {
+                seen.range_response_bytes.push(meta.size);
+                RangeResponse::decode(data).unwrap();
+            }
+            (RANGE, Some(Side::Client)) => {
+                let range = RangeRequest::decode(data).unwrap();
+                for shape in range_shapes(&range) {
+                    *seen.range_shapes.entry(shape).or_default() += 1;
+                }
+            }
+            (WATCH, Some(Side::Client)) => {
+                match WatchRequest::decode(data).unwrap().request_union.unwrap() {
+                    RequestUnion::CreateRequest(_) => seen.watches_created += 1,
+                    RequestUnion::ProgressRequest(_) => seen.progress += 1,
+                    RequestUnion::CancelRequest(_) => panic!("the captures have no such thing"),
+                }
+            }
+            (WATCH, Some(Side::Server)) => {
+                let told = WatchResponse::decode(data).unwrap();
+                seen.watch_events += told.events.len() as u64;
+            }
+            _ => {}
+        }
+        calls.insert((meta.connection, meta.stream), path);
+    }
+    seen.streams = calls.len() as u64;
+    for path in calls.into_values() {
+        seen.watch_streams += u64::from(path == WATCH);
+        let method = path.trim_start_matches('/').to_owned();
+        *seen.by_method.entry(method).or_default() += 1;
+    }
+    seen
+}
+
+fn txn_shape(txn: &TxnRequest) -> &'static str {
+    let ops = |ops: &[RequestOp]| -> Vec<&'static str> {
+        let name = |op: &RequestOp| match op.request {
+            Some(Request_::RequestPut(_)) => "put",
+            Some(Request_::RequestDeleteRange(_)) => "delete",
+            Some(Request_::RequestRange(_)) => "range",
+            _ => "other",
+        };
+        ops.iter().map(name).collect()
+    };
+    let guarded = matches!(&txn.compare[..], [compare] if compare.target() == Target::Mod);
+    match (guarded, &ops(&txn.success)[..], &ops(&txn.failure)[..]) {
+        (true, ["put"], ["range"]) => "if mod then put else range",
+        (true, ["put"], []) => "if mod then put",
+        (true, ["delete"], ["range"]) => "if mod then delete else range",
+        _ => "other",
+    }
+}
+
+fn range_shapes(range: &RangeRequest) -> Vec<&'static str> {
+    let mut shapes = vec![match range {
+        range if range.count_only => "count only",
+        range if range.range_end.is_empty() => "one key",
+        range if range.limit > 0 => "prefix with limit",
+        _ => "prefix",
+    }];
+    if range.revision > 0 {
+        shapes.push("with revision");
+    }
+    shapes
+}
+
+/// Holds what a recording tells against what was seen, which was held against the
+/// captures' README.
+fn is_what_was_seen(recorded: &Seen, seen: &Seen) {
+    assert_eq!(recorded.streams, seen.streams);
+    assert_eq!(recorded.by_method, seen.by_method);
+    assert_eq!(recorded.watch_streams, seen.watch_streams);
+    assert_eq!(recorded.watches_created, seen.watches_created);
+    assert_eq!(recorded.watch_events, seen.watch_events);
+    assert_eq!(recorded.txn_request_bytes, seen.txn_request_bytes);
+    assert_eq!(recorded.range_response_bytes, seen.range_response_bytes);
+    assert_eq!(recorded.txn_shapes, seen.txn_shapes);
+    assert_eq!(recorded.range_shapes, seen.range_shapes);
 }
 
 /// min, median, p95 and max.
@@ -290,4 +420,23 @@ fn api_server_0_36_cut_at_random() {
 #[test]
 fn api_server_0_36_byte_by_byte() {
     second_capture_is_as_counted(&read(&pcap::APISERVER_0_36, Cut::ByteByByte));
+}
+
+#[test]
+fn api_server_1_20_is_recorded_as_counted() {
+    for cut in [Cut::AsCaptured, Cut::Randomly(7)] {
+        let (seen, recorded) = record(&pcap::APISERVER_1_20, cut);
+        first_capture_is_as_counted(&seen);
+        is_what_was_seen(&recorded, &seen);
+    }
+}
+
+#[test]
+fn api_server_0_36_is_recorded_as_counted() {
+    for cut in [Cut::AsCaptured, Cut::Randomly(8)] {
+        let (seen, recorded) = record(&pcap::APISERVER_0_36, cut);
+        second_capture_is_as_counted(&seen);
+        is_what_was_seen(&recorded, &seen);
+        assert_eq!(recorded.progress, 35);
+    }
 }

@@ -237,7 +237,7 @@ fn write(
                     })?;
                 }
             }
-            Item::Loss { .. } => {}
+            Item::Content { .. } | Item::Loss { .. } => {}
         }
         output.append(exporter.take(false))?;
         progress.step(output.bytes());

@@ -86,7 +86,8 @@ pub(super) struct ImportArgs {
     record_values: String,
 
     /// Hide these values, too: resource=NAME, namespace=NAME, name=NAME or key=PREFIX*,
-    /// joined by commas; may be given several times
+    /// joined by commas; or a filter: namespace == "kube-system" && resource != "leases".
+    /// May be given several times
     #[arg(long, value_name = "RULE")]
     redact: Vec<String>,
 

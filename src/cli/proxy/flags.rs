@@ -266,7 +266,7 @@ pub struct ProxyFlags {
     #[arg(long, value_name = "CHOICE", help_heading = RECORDING)]
     record_values: Option<OsString>,
 
-    /// Hide these values, too: resource=NAME, namespace=NAME, name=NAME or key=PREFIX*, joined by commas
+    /// Hide these values, too: resource=NAME, namespace=NAME, name=NAME or key=PREFIX*, joined by commas; or a filter: namespace == "kube-system" && resource != "leases"
     #[arg(long, value_name = "RULE", help_heading = RECORDING)]
     redact: Vec<OsString>,
 

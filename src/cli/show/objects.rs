@@ -48,7 +48,11 @@ pub(super) fn show(
         if batch.is_empty() {
             break;
         }
-        let objects = Objects::find(log.recordings(), batch.iter().map(|line| &**line))?;
+        let lines = || batch.iter().map(|line| &**line);
+        let mut objects = Objects::find(log.recordings(), lines())?;
+        if what == What::Diff {
+            objects.look_into_lists(log.recordings(), lines())?;
+        }
         for line in &batch {
             let object = objects.of(&line.line);
             let printed = log.print(line);

@@ -74,6 +74,14 @@ fn the_page_has_what_faults_know() {
 }
 
 #[test]
+fn the_page_has_what_rules_of_redaction_know() {
+    let told = part("## In rules of redaction");
+    let told = told.split("The rest is refused").next().unwrap_or_default();
+    let known: Vec<&str> = Vocabulary::STORED.names().map(Name::as_str).collect();
+    assert_eq!(quoted(told), known);
+}
+
+#[test]
 fn every_possible_value_on_the_page_is_one() {
     for row in rows(part("## Names")) {
         let [name] = quoted(&row[0])[..] else {

@@ -240,6 +240,69 @@ fn values_are_found_by_key_and_revision_wherever_they_passed() {
 }
 
 #[test]
+fn what_only_a_list_brought_is_what_was_there_before() {
+    let mut written = Written::new();
+    let mut list = |at: u64, stream: u32, revision: i64, kvs: Vec<KeyValue>, keys_only: bool| {
+        let answer = RangeResponse {
+            kvs,
+            ..RangeResponse::default()
+        };
+        let path = "etcdserverpb.KV/Range";
+        written.message(at, stream, path, Side::Server, answer.encode_to_vec());
+        let mut line = LogLine {
+            event: "call".to_owned(),
+            stream: Some(stream),
+            verb: Some("list".to_owned()),
+            method: Some("Range".to_owned()),
+            status: Some("OK".to_owned()),
+            resource: Some("pods".to_owned()),
+            range_end: Some(Bytes::from_static(b"/registry/pods0")),
+            revision: Some(revision),
+            count: Some(1),
+            keys_only,
+            ..LogLine::default()
+        };
+        line.set_asked(Form::Range);
+        let line = LogLine {
+            conn: 1,
+            key: Some(Bytes::from_static(b"/registry/pods/")),
+            ..line
+        };
+        let about = About::line(&line);
+        let added = written
+            .container
+            .add_line(at * SECOND, &about, &line.encode_to_vec());
+        added.unwrap();
+        written.container.end_chunk().unwrap();
+    };
+    list(10, 3, 6, vec![kv(5, b"five")], false);
+    // Of another key, without values, and after the write.
+    let other = KeyValue {
+        key: Bytes::from_static(b"/registry/pods/lab/other"),
+        ..kv(6, b"other")
+    };
+    list(11, 5, 6, vec![other], false);
+    list(12, 7, 6, vec![kv(5, b"")], true);
+    list(30, 9, 8, vec![kv(8, b"eight")], false);
+    let pods = |line| LogLine {
+        resource: Some("pods".to_owned()),
+        ..line
+    };
+    written.message(20, 11, "etcdserverpb.KV/Txn", Side::Client, put(b"seven"));
+    let wrote = written.line(20, pods(update(11, 5, 7)));
+    let (recordings, _folder) = written.done();
+    let mut objects = Objects::find(&recordings, [&wrote]).unwrap();
+    assert_eq!(objects.previous(&wrote.line), None);
+    objects.look_into_lists(&recordings, [&wrote]).unwrap();
+    let five = Stored {
+        revision: 5,
+        value: Bytes::from_static(b"five"),
+        hidden: false,
+    };
+    assert_eq!(objects.previous(&wrote.line), Some((&five, true)));
+}
+
+#[test]
 fn a_value_that_was_hidden_is_known_to_be() {
     let mut written = Written::new();
     let message = put(b"*****");

@@ -27,6 +27,13 @@ pub enum Item {
         /// What it says.
         headers: Box<Headers>,
     },
+    /// The content of a plain HTTP request or answer was seen.
+    Content {
+        /// When it was whole, and when it began.
+        times: Times,
+        /// What is known of it.
+        content: Box<v1::Content>,
+    },
     /// Something could not be recorded.
     Loss {
         /// When that was said.
@@ -120,6 +127,7 @@ impl Item {
             Item::Line(line) => line.at,
             Item::Message(message) => message.times.whole,
             Item::Part(part) => part.times.whole,
+            Item::Content { times, .. } => times.whole,
             Item::Headers { at, .. } | Item::Loss { at, .. } => *at,
         }
     }
@@ -140,6 +148,10 @@ pub(super) fn read(channel: ChannelId, header: &MessageHeader, data: Bytes) -> O
         ChannelId::HEADERS => Item::Headers {
             at,
             headers: Box::new(Headers::decode(data).ok()?),
+        },
+        ChannelId::CONTENTS => Item::Content {
+            times,
+            content: Box::new(v1::Content::decode(data).ok()?),
         },
         ChannelId::LOSSES => Item::Loss {
             at,

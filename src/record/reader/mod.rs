@@ -16,6 +16,7 @@
 //! | [`query`] | what is asked for |
 //! | [`recording`] | one file |
 //! | [`recordings`] | the files of a recording, found and put in order |
+//! | `runs` | connections of several runs told apart |
 //! | [`refusal`] | what is no recording, and what it looks like instead |
 //! | [`wholeness`] | what is missing, in words |
 
@@ -25,6 +26,7 @@ pub mod query;
 pub mod recording;
 pub mod recordings;
 pub mod refusal;
+mod runs;
 mod unpack;
 mod walk;
 pub mod wholeness;
@@ -39,6 +41,7 @@ pub use query::{AnyOf, Asked, Query, Wants};
 pub use recording::{About, Figures, Recording};
 pub use recordings::{Reading, Recordings};
 pub use refusal::Refusal;
+pub use runs::STRIDE;
 pub use wholeness::{Missing, Wholeness};
 
 /// What a chunk may take unpacked, in bytes. The recorder's take about 1 MiB, or

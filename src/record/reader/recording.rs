@@ -327,7 +327,7 @@ fn is_wanted(
     let wants = match channel {
         ChannelId::LOG => query.wants.lines,
         ChannelId::HEADERS => query.wants.headers,
-        ChannelId::PARTS => query.wants.messages,
+        ChannelId::PARTS | ChannelId::CONTENTS => query.wants.messages,
         ChannelId::LOSSES => true,
         other => query.wants.messages && Channels::all().channel(other).is_some(),
     };

@@ -9,6 +9,7 @@ use super::item::Item;
 use super::query::{Query, Wants};
 use super::recording::{About, Figures, Recording};
 use super::refusal::Refusal;
+use super::runs::Runs;
 use super::wholeness::Wholeness;
 use crate::record::files::PARTIAL;
 
@@ -29,6 +30,7 @@ pub struct Reading {
     query: Query,
     rest: VecDeque<PathBuf>,
     current: Option<Recording>,
+    runs: Runs,
     /// Of the files before `current`.
     wholeness: Wholeness,
     figures: Figures,
@@ -118,6 +120,7 @@ impl Recordings {
             query,
             rest: self.files.iter().cloned().collect(),
             current: None,
+            runs: Runs::default(),
             wholeness: Wholeness {
                 finished: true,
                 ..Wholeness::default()
@@ -131,10 +134,13 @@ impl Recordings {
 impl Reading {
     /// Reads one recording that need not be a file.
     pub fn of(recording: Recording, query: Query) -> Reading {
+        let mut runs = Runs::default();
+        runs.begin(recording.about());
         Reading {
             query,
             rest: VecDeque::new(),
             current: Some(recording),
+            runs,
             wholeness: Wholeness {
                 finished: true,
                 ..Wholeness::default()
@@ -179,8 +185,9 @@ impl Reading {
                         file: current.name().into(),
                         error,
                     })?;
-                if item.is_some() {
-                    return Ok(item);
+                if let Some(mut item) = item {
+                    self.runs.number(&mut item);
+                    return Ok(Some(item));
                 }
                 // Before another was begun this one may have been written to: it is
                 // asked once more.
@@ -192,6 +199,7 @@ impl Reading {
                 return Ok(None);
             };
             let next = open(&next)?;
+            self.runs.begin(next.about());
             if let Some(before) = self.current.replace(next) {
                 self.wholeness.add(before.wholeness());
                 let figures = before.figures();

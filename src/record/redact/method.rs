@@ -79,19 +79,17 @@ fn is_about_users(name: &str) -> bool {
 }
 
 /// What becomes of the content of a plain HTTP request or of its answer (the JSON
-/// gateway, `/metrics`), by the request's target.
-pub fn treatment_of_http1(policy: &Policy, target: &str) -> Treatment {
-    plan_of_http1(policy, target).into()
+/// gateway, `/metrics`), by the request's target. It is never kept, whatever the
+/// policy.
+pub fn treatment_of_http1(target: &str) -> Treatment {
+    plan_of_http1(target).into()
 }
 
-pub(super) fn plan_of_http1(policy: &Policy, target: &str) -> Plan {
+pub(super) fn plan_of_http1(target: &str) -> Plan {
     // Of `/v3/auth/authenticate`, however it is escaped, and in every version.
     let decoded = crate::grpc::percent_decode(target.as_bytes());
     if is_about_users(&decoded) || is_about_users(target) {
         return Plan::Never;
-    }
-    if policy.keeps_all() {
-        return Plan::Keep;
     }
     Plan::LengthAndHash
 }

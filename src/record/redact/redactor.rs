@@ -71,7 +71,7 @@ impl Redactor {
     /// A redactor for the content of a plain HTTP request with this target, or
     /// for that of its answer; its length need not be known.
     pub fn begin_http1(policy: &Arc<Policy>, target: &str, length: Option<u64>) -> Redactor {
-        Redactor::new(policy, plan_of_http1(policy, target), length)
+        Redactor::new(policy, plan_of_http1(target), length)
     }
 
     fn new(policy: &Arc<Policy>, plan: Plan, length: Option<u64>) -> Redactor {
@@ -93,6 +93,11 @@ impl Redactor {
     /// What becomes of the message.
     pub fn treatment(&self) -> Treatment {
         self.plan.into()
+    }
+
+    /// Bytes of memory that are held until the next piece.
+    pub fn held(&self) -> usize {
+        self.held.capacity()
     }
 
     /// Takes the message's next piece, and leaves in it what may stand in a

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::filter::{Fact, Facts, Filter, Mistake, Name, Vocabulary};
 use crate::kube::key::{KeySpace, ResourceKey};
 use crate::notation::nearest;
 
@@ -24,10 +25,29 @@ impl<'k> Subject<'k> {
     }
 }
 
-/// Whose values are replaced: those of the keys for which all terms hold.
+impl Facts for Subject<'_> {
+    fn fact(&self, name: Name) -> Option<Fact<'_>> {
+        Some(match name {
+            Name::Key => Fact::Bytes(self.key),
+            Name::Resource => Fact::Text(self.object?.resource),
+            Name::Group => Fact::Text(self.object?.group?),
+            Name::Namespace => Fact::Text(self.object?.namespace?),
+            Name::ObjectName => Fact::Text(self.object?.name?),
+            _ => return None,
+        })
+    }
+}
+
+/// Whose values are replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    terms: Vec<Term>,
+pub struct Rule(Is);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Is {
+    /// Those of the keys for which all terms hold.
+    Terms(Vec<Term>),
+    /// Those of the keys that pass.
+    Filter(Filter),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +64,21 @@ enum Term {
 const TERMS: [&str; 4] = ["resource", "namespace", "name", "key"];
 
 impl Rule {
-    /// Reads `resource=configmaps,namespace=kube-system` or `key=/registry/foo/*`.
+    /// Reads `resource=configmaps,namespace=kube-system`, `key=/registry/foo/*`, or a
+    /// filter that asks about a key: `resource == "configmaps" && name != "public"`.
+    ///
+    /// # Errors
+    /// What is wrong with it; of a filter that asks about more than a key, that too.
     pub fn parse(text: &str) -> Result<Rule, RuleError> {
+        if is_filter(text) {
+            return match Filter::parse(text, &Vocabulary::STORED) {
+                Ok(filter) => Ok(Rule(Is::Filter(filter))),
+                Err(mistake) => Err(RuleError {
+                    rule: text.to_owned(),
+                    what: What::Mistake(mistake),
+                }),
+            };
+        }
         let error = |what| RuleError {
             rule: text.to_owned(),
             what,
@@ -66,6 +99,9 @@ impl Rule {
             if value.is_empty() {
                 return Err(error(What::NoValue(name.to_owned())));
             }
+            if value.starts_with(['"', '\'']) || name != "key" && value.contains(OF_FILTERS) {
+                return Err(error(What::HalfAFilter(name.to_owned(), value.to_owned())));
+            }
             if name != "key" && value.contains(['*', '/']) {
                 return Err(error(What::NotAName(name.to_owned(), value.to_owned())));
             }
@@ -82,13 +118,28 @@ impl Rule {
             }
             terms.push(term);
         }
-        Ok(Rule { terms })
+        Ok(Rule(Is::Terms(terms)))
     }
 
     /// Whether the value of `subject` is to be replaced.
     pub fn holds(&self, subject: &Subject<'_>) -> bool {
-        self.terms.iter().all(|term| term.holds(subject))
+        match &self.0 {
+            Is::Terms(terms) => terms.iter().all(|term| term.holds(subject)),
+            Is::Filter(filter) => filter.passes(subject),
+        }
     }
+}
+
+/// What stands in filters, and in no name of a resource, namespace or object.
+const OF_FILTERS: [char; 10] = ['"', '\'', '&', '|', '(', ')', '<', '>', '!', '='];
+
+/// Whether a text is a filter: it does not begin as a term does, and has a sign that
+/// filters have.
+fn is_filter(text: &str) -> bool {
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let rest = text.trim_start().trim_start_matches(is_name).trim_start();
+    let is_term = rest.starts_with('=') && !rest.starts_with("==");
+    !is_term && text.contains(OF_FILTERS)
 }
 
 impl Term {
@@ -132,7 +183,11 @@ fn is_like(pattern: &[u8], key: &[u8]) -> bool {
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, term) in self.terms.iter().enumerate() {
+        let terms = match &self.0 {
+            Is::Terms(terms) => terms,
+            Is::Filter(filter) => return filter.fmt(f),
+        };
+        for (i, term) in terms.iter().enumerate() {
             if i > 0 {
                 f.write_str(",")?;
             }
@@ -160,13 +215,29 @@ enum What {
     NoValue(String),
     UnknownTerm(String),
     NotAName(String, String),
+    HalfAFilter(String, String),
     Twice(String),
+    Mistake(Mistake),
 }
 
 impl fmt::Display for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let What::Mistake(mistake) = &self.what {
+            // It shows the text, and the place in it.
+            return mistake.fmt(f);
+        }
         write!(f, "`{}` is not a rule of redaction: ", self.rule)?;
         match &self.what {
+            What::Mistake(_) => Ok(()),
+            What::HalfAFilter(name, value) => {
+                let value = value.trim_matches(['"', '\'']);
+                let value = value.split(OF_FILTERS).next().unwrap_or_default().trim_end();
+                write!(
+                    f,
+                    "it is half a filter; a filter compares with two signs and has quotes, as in \
+                     `{name} == \"{value}\"`, and a term has neither, as in `{name}={value}`"
+                )
+            }
             What::EmptyTerm => f.write_str(
                 "a term is empty; a rule is for example `resource=configmaps,namespace=kube-system` \
                  or `key=/registry/foo/*`",
@@ -263,9 +334,60 @@ mod tests {
             ("colour=red", "there are resource, namespace, name, key"),
             ("resource=config*", "patterns go with `key=`"),
             ("resource=a,resource=b", "give two rules"),
+            ("resource=\"pods\"", "as in `resource == \"pods\"`"),
+            ("key=\"/registry/x/*\"", "as in `key=/registry/x/*`"),
+            ("resource=pods && namespace=lab", "as in `resource=pods`"),
+            ("resource == pods", "text stands in quotes: \"pods\""),
+            ("resorce == \"pods\"", "did you mean resource?"),
+            ("namespace == \"lab\" &&", "column"),
         ] {
             let error = Rule::parse(rule).expect_err(rule).to_string();
             assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_filter_is_a_rule() {
+        let key = "/registry/configmaps/kube-system/kubeadm-config";
+        for rule in [
+            "resource == \"configmaps\" && namespace == \"kube-system\"",
+            "resource in [\"leases\", \"configmaps\"]",
+            "!(resource == \"pods\")",
+            "name.matches('^kubeadm-')",
+            "key.startsWith(\"/registry/configmaps/\")",
+            "!has(group)",
+        ] {
+            assert!(holds(rule, key), "{rule}");
+        }
+        for rule in [
+            "resource == \"configmaps\" && namespace != \"kube-system\"",
+            "resource == \"configmaps.apps\"",
+            "has(group) || name == \"public\"",
+        ] {
+            assert!(!holds(rule, key), "{rule}");
+        }
+        // Such a pattern is none.
+        assert!(holds("key=/elsewhere/a==(b)*", "/elsewhere/a==(b)c"));
+        assert!(holds(
+            "resource == \"deployments.apps\"",
+            "/registry/deployments/lab/web"
+        ));
+    }
+
+    #[test]
+    fn a_filter_may_ask_only_what_a_key_tells() {
+        for (rule, name) in [
+            ("duration > 100ms", "duration"),
+            ("resource == \"pods\" && status != \"OK\"", "status"),
+            ("kind == \"Pod\"", "kind"),
+            ("client.startsWith(\"10.\")", "client"),
+            ("verb == \"create\"", "verb"),
+        ] {
+            let error = Rule::parse(rule).expect_err(rule).to_string();
+            let expected = format!("\"{name}\" is not known of a value before it is written down");
+            assert!(error.contains(&expected), "{error}");
+            let known = "known are key, resource, group, namespace, name";
+            assert!(error.contains(known), "{error}");
         }
     }
 

@@ -36,6 +36,19 @@ fn row<'t>(summary: &'t str, name: &str) -> &'t str {
 }
 
 #[test]
+fn a_rule_that_asks_about_more_than_a_key_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let rule = "resource == \"configmaps\" && duration > 1s";
+    let output = etcdtap(folder.path(), &["any.pcap", "--redact", rule]);
+    let (_, errors, code) = told(&output);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(
+        errors.contains("--redact: column 29: \"duration\" is not known of a value"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn a_capture_becomes_a_recording() {
     let folder = tempfile::tempdir().unwrap();
     let capture = Path::new(env!("CARGO_MANIFEST_DIR"))

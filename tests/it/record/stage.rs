@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use etcdtap::etcd::scribe::{Begun, Scribe, Scribes, Told};
 use etcdtap::etcd::{Session, SessionOptions};
+use etcdtap::http1::Piece;
 use etcdtap::http2::{Side, StreamId};
 use etcdtap::record::files::Retention;
 use etcdtap::record::queue::Overflow;
@@ -17,6 +18,7 @@ use etcdtap::record::scribe::Recording;
 use etcdtap::relay::{ConnectionId, EndOfBytes, Peers};
 
 use crate::pcap::Connection;
+use crate::session::script::Script;
 
 /// Which message of a recording or a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,6 +140,14 @@ impl Scribe for BothScribes {
         self.recorder.over(stream, now);
     }
 
+    fn content(&mut self, stream: StreamId, piece: &Piece<'_>, now: Instant) {
+        self.recorder.content(stream, piece, now);
+    }
+
+    fn content_ended(&mut self, stream: StreamId, from: Side, size: u64, now: Instant) {
+        self.recorder.content_ended(stream, from, size, now);
+    }
+
     fn settle(&mut self) {
         self.recorder.settle();
     }
@@ -147,8 +157,8 @@ impl Scribe for BothScribes {
 pub struct Stage {
     pub folder: tempfile::TempDir,
     pub hearing: Arc<Hearing>,
+    pub options: Arc<SessionOptions>,
     recorder: Recorder,
-    options: Arc<SessionOptions>,
 }
 
 impl Stage {
@@ -162,7 +172,7 @@ impl Stage {
         change(&mut options);
         let policy = Policy {
             values,
-            ..Policy::new(RecordingKey::from_bytes([7; 32]))
+            ..Policy::new(key())
         };
         let recorder = Recorder::start(options, policy).unwrap();
         let hearing = Arc::<Hearing>::default();
@@ -223,11 +233,21 @@ impl Stage {
         Session::new(peers, &self.options, now)
     }
 
+    /// A scripted connection whose peers have greeted each other.
+    pub fn script(&self) -> Script {
+        Script::with((*self.options).clone()).greet()
+    }
+
     /// Ends the recording: its folder, what was told, what passed.
     pub fn finish(self) -> (tempfile::TempDir, Recorded, BTreeMap<Which, Heard>) {
         let recorded = self.recorder.finish();
         (self.folder, recorded, self.hearing.messages())
     }
+}
+
+/// The key of a stage's recording.
+pub fn key() -> RecordingKey {
+    RecordingKey::from_bytes([7; 32])
 }
 
 /// A recording's options as the proxy has them by default.

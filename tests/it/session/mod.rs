@@ -8,7 +8,7 @@ mod flow;
 mod interposed;
 mod let_go;
 mod messages;
-mod script;
+pub mod script;
 mod stand;
 mod touched_watches;
 mod watch_chance;
