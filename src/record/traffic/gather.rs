@@ -118,8 +118,7 @@ struct Open {
     ended: Option<Ended>,
     /// Whether the line says that there was an answer.
     expects: Expects,
-    /// Messages of a stream that are yet to be put together have nothing to wait
-    /// for; what was said is given out at once.
+    /// When the last that is known of it was whole.
     last: u64,
 }
 
@@ -284,11 +283,12 @@ impl<I> Traffic<I> {
         let connection = line.conn;
         match (line.event.as_str(), line.state.as_deref()) {
             (word::CONNECTION, Some(word::OPENED)) => {
-                self.close(connection);
+                // The line may stand behind the connection's first messages.
+                self.close(connection, at);
                 self.ready.push_back(Told::Opened { connection, at });
             }
             (word::CONNECTION, Some(word::CLOSED | word::FAILED)) => {
-                self.close(connection);
+                self.close(connection, u64::MAX);
                 self.ready.push_back(Told::Closed { connection, at });
             }
             (word::CALL, _) => {
@@ -323,12 +323,14 @@ impl<I> Traffic<I> {
         }
     }
 
-    /// Gives out all calls of a connection that is over.
-    fn close(&mut self, connection: u64) {
+    /// Gives out all calls of a connection that was over by then.
+    fn close(&mut self, connection: u64, by: u64) {
         let lanes = self.open.iter();
         let mut lanes: Vec<(CallNumber, Lane)> = lanes
             // Those whose line has come wait for their messages.
-            .filter(|(lane, open)| lane.connection == connection && open.ended.is_none())
+            .filter(|(lane, open)| {
+                lane.connection == connection && open.ended.is_none() && open.last < by
+            })
             .map(|(lane, open)| (open.number, *lane))
             .collect();
         lanes.sort_unstable();

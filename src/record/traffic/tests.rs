@@ -231,12 +231,18 @@ fn a_connection_that_counts_from_one_again_is_another() {
     };
     let book = book(vec![
         request(1, SECOND),
+        // Of the new connection, and yet before its line.
+        request(3, 3 * SECOND + 2),
         opened(),
+        answer(3, 3 * SECOND + 3, 7),
         request(1, 4 * SECOND),
         answer(1, 4 * SECOND + 5, 9),
         line(1, 4 * SECOND + 6, RANGE, "OK"),
     ]);
-    assert_eq!(book.calls.len(), 2);
-    assert_eq!(book.calls[0].ending, Ending::NotRecorded);
-    assert_eq!(book.calls[1].revision(), Some(9));
+    let [old, early, new] = &book.calls[..] else {
+        panic!("{book:?}")
+    };
+    assert_eq!((&old.ending, &old.response), (&Ending::NotRecorded, &None));
+    assert_eq!(early.revision(), Some(7));
+    assert_eq!(new.revision(), Some(9));
 }
