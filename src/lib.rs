@@ -23,6 +23,7 @@
 //! | [`import`] | packet captures: the connections in them, put back together |
 //! | [`score`] | how a client took a failure, from the trace or from a log |
 //! | [`control`] | the admin API, through which faults are changed while calls pass |
+//! | [`replay`] | a recording driven again, its answers compared |
 //! | [`net`] | sockets, TLS, timers: the only place that does I/O on the data path |
 //! | [`cli`] | the command line, one file a command |
 //!
@@ -43,6 +44,7 @@ pub mod net;
 pub mod notation;
 pub mod record;
 pub mod relay;
+pub mod replay;
 pub mod scenario;
 pub mod score;
 pub mod trace;

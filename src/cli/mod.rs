@@ -12,6 +12,7 @@ mod import;
 mod look;
 pub mod proxy;
 mod recording;
+mod replay;
 pub mod scenario;
 mod scorecard;
 pub mod settings;
@@ -65,7 +66,10 @@ Examples:
     etcdtap stats calls.mcap --resource pods
 
   Take it to other tools:
-    etcdtap export calls.mcap --to parquet -o calls.parquet";
+    etcdtap export calls.mcap --to parquet -o calls.parquet
+
+  Drive it again, and see whether another etcd answers the same:
+    etcdtap replay calls.mcap --target http://127.0.0.1:2379";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -94,6 +98,7 @@ enum Command {
     Show(Box<show::ShowArgs>),
     Stats(Box<stats::StatsArgs>),
     Export(Box<export::ExportArgs>),
+    Replay(Box<replay::ReplayArgs>),
     Completions(Completions),
 }
 
@@ -145,6 +150,7 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
         Command::Scorecard(args) => scorecard::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Completions(Completions { shell }) => {

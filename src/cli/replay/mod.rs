@@ -1,0 +1,170 @@
+//! `etcdtap replay`: a recording driven again.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::look::{refused, said};
+use super::{Failure, print, proxy};
+use crate::notation::parse_duration;
+use crate::record::files::Family;
+use crate::record::reader::{Query, Recordings, Wants};
+use crate::record::redact::RecordingKey;
+use crate::record::traffic::{Book, Traffic};
+use crate::replay::drive::Target;
+use crate::replay::{Ended, Plan, Replay, ReplayOptions};
+use crate::trace::grouped;
+
+const EXAMPLES: &str = "\
+Examples:
+  Does another etcd answer as the recorded one did?
+    etcdtap replay calls.mcap --target http://127.0.0.1:2379
+
+  For a script:
+    etcdtap replay calls.mcap --target http://127.0.0.1:2379 --json | jq .different
+
+The target must be an etcd of your own that you can throw away: everything that
+was written in the recording is written to it.
+
+Exit codes: 0 all was driven and nothing differs; 1 something differs, or the target
+was lost on the way: the report says how far it came; 2 wrong usage, no recording,
+or a target that is not there or not empty; 130 ended by Ctrl-C.";
+
+/// How a command ends that Ctrl-C ended, by the shells' custom.
+const INTERRUPTED: u8 = 130;
+
+/// How often progress is told.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// Drive a recording again, against another etcd, and compare every answer and
+/// watch event with the recorded one
+///
+/// Writes go in the order of their revisions, reads where the revision of their
+/// answer says, watches are opened and their events awaited. Revisions and leases
+/// are put in the target's numbers.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ReplayArgs {
+    /// The recording: a file that `--record` or `import` wrote, or a folder of them
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// The etcd to drive it against: http://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    target: String,
+
+    /// Compare answers and events with the recorded ones; so it is without the flag
+    #[arg(long)]
+    compare: bool,
+
+    /// Write to the target although it holds keys
+    #[arg(long)]
+    yes: bool,
+
+    /// How long an answer, or an event that is due, is waited for
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    timeout: Duration,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
+    if args.target.starts_with("https://") {
+        return Err(Failure::asked(
+            "--target: TLS is not spoken here; put `etcdtap proxy --upstream https://…` in \
+             front of that etcd and name its --listen",
+        ));
+    }
+    let target = match args.target.contains("://") {
+        true => args.target.clone(),
+        false => format!("http://{}", args.target),
+    };
+    let recordings = Recordings::open(&args.files).map_err(|refusal| refused(&refusal))?;
+    let key = key_of(&recordings);
+    let query = Query::all(Wants {
+        headers: false,
+        ..Wants::ALL
+    });
+    let mut traffic = Traffic::of(recordings.read(query));
+    let book = Book::read(&mut traffic).map_err(|refusal| refused(&refusal))?;
+    let whole = said(&traffic.items().wholeness(), 0, true);
+    let plan = Plan::of(&book);
+    if plan.steps.is_empty() {
+        return Err(Failure::asked(
+            "there is nothing to drive in the recording: it has no call whose messages are there",
+        ));
+    }
+    let options = ReplayOptions {
+        patience: args.timeout,
+        key,
+    };
+    let report = proxy::multi_thread()?.block_on(driven(args, &target, &book, &plan, options))?;
+    match args.json {
+        true => print(&format!("{:#}\n", report.to_json()))?,
+        false => print(&report.to_string())?,
+    }
+    Ok(match report.ended {
+        Ended::Interrupted => ExitCode::from(INTERRUPTED),
+        _ if !report.is_clean() => ExitCode::FAILURE,
+        _ => whole,
+    })
+}
+
+async fn driven(
+    args: &ReplayArgs,
+    name: &str,
+    book: &Book,
+    plan: &Plan,
+    options: ReplayOptions,
+) -> Result<crate::replay::Report, Failure> {
+    let target = Target::connect(name, args.timeout)
+        .await
+        .map_err(|lost| Failure::asked(format!("--target: {lost}")))?;
+    if target.keys > 0 && !args.yes {
+        let keys = grouped(target.keys.unsigned_abs());
+        return Err(Failure::asked(format!(
+            "--target: {name} is not empty, it holds {keys} keys; give --yes to write to it \
+             all the same, or name an etcd that can be thrown away"
+        )));
+    }
+    let mut interrupt = signal(SignalKind::interrupt())
+        .map_err(|error| Failure::failed(format!("signals cannot be listened for: {error}")))?;
+    let stop = async move {
+        interrupt.recv().await;
+    };
+    let shown = io::stderr().is_terminal();
+    let mut next = Instant::now() + PERIOD;
+    let mut stands = false;
+    let replay = Replay::new(book, plan, target, options);
+    let report = replay
+        .run(plan, stop, |done, all| {
+            if !shown || Instant::now() < next {
+                return;
+            }
+            next = Instant::now() + PERIOD;
+            stands = true;
+            let (percent, done, all) = (done * 100 / all.max(1), grouped(done), grouped(all));
+            // A terminal that is gone is no reason to stop.
+            let _ = write!(io::stderr(), "\r\x1b[K{percent} %, {done} of {all} steps");
+        })
+        .await;
+    if stands {
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
+    Ok(report)
+}
+
+/// The recording's key, where it is still beside it.
+fn key_of(recordings: &Recordings) -> Option<RecordingKey> {
+    let file: &Path = recordings.files().first()?;
+    let path = Family::of(file).ok()?.key_path();
+    RecordingKey::from_text(&fs::read_to_string(path).ok()?).ok()
+}

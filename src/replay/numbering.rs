@@ -1,0 +1,111 @@
+//! Recorded revisions and leases, and the target's for them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+
+/// Which number of the target stands for which of the recording.
+///
+/// Revisions of writes are known once the write was driven. What a key was before
+/// the recording began (its create revision, its version) is learnt where it is
+/// seen first, and must be the same from then on.
+#[derive(Debug)]
+pub struct Numbering {
+    /// The target's revision before anything was written.
+    base: i64,
+    revisions: BTreeMap<i64, i64>,
+    /// Create revisions of keys that are older than the recording.
+    created: FxHashMap<(Bytes, i64), i64>,
+    /// What a version of the target is short of the recorded one; by key and
+    /// recorded create revision.
+    versions: FxHashMap<(Bytes, i64), i64>,
+    leases: FxHashMap<i64, i64>,
+}
+
+impl Numbering {
+    /// Of a target that is at this revision.
+    pub fn new(base: i64) -> Numbering {
+        Numbering {
+            base,
+            revisions: BTreeMap::new(),
+            created: FxHashMap::default(),
+            versions: FxHashMap::default(),
+            leases: FxHashMap::default(),
+        }
+    }
+
+    /// A recorded write was committed at the target's revision.
+    pub fn wrote(&mut self, recorded: i64, target: i64) {
+        self.revisions.insert(recorded, target);
+    }
+
+    /// The state that the recording calls by this revision. 0 stays 0: it means no
+    /// revision wherever it stands.
+    pub fn revision(&self, recorded: i64) -> i64 {
+        if recorded <= 0 {
+            return recorded;
+        }
+        let at_or_before = self.revisions.range(..=recorded).next_back();
+        at_or_before.map_or(self.base, |(_, target)| *target)
+    }
+
+    /// The first revision of the target that is not before this one: where a watch
+    /// begins.
+    pub fn start(&self, recorded: i64) -> i64 {
+        match recorded {
+            ..=0 => recorded,
+            1 => self.base,
+            _ => match self.revisions.get(&recorded) {
+                Some(target) => *target,
+                None => self.revision(recorded - 1) + 1,
+            },
+        }
+    }
+
+    /// The create revision of a key; `seen` is what the target says, from which is
+    /// learnt what cannot be known.
+    pub fn create_revision(&mut self, key: &Bytes, recorded: i64, seen: Option<i64>) -> i64 {
+        if recorded <= 0 {
+            return recorded;
+        }
+        if let Some(target) = self.revisions.get(&recorded) {
+            return *target;
+        }
+        let known = (key.clone(), recorded);
+        match (self.created.get(&known), seen) {
+            (Some(target), _) => *target,
+            (None, Some(seen)) if seen > 0 => {
+                self.created.insert(known, seen);
+                seen
+            }
+            (None, _) => self.revision(recorded),
+        }
+    }
+
+    /// The version of a key, likewise.
+    pub fn version(&mut self, key: &Bytes, created: i64, recorded: i64, seen: Option<i64>) -> i64 {
+        if recorded <= 0 || self.revisions.contains_key(&created) {
+            return recorded;
+        }
+        let known = (key.clone(), created);
+        match (self.versions.get(&known), seen) {
+            (Some(short), _) => recorded - short,
+            (None, Some(seen)) if seen > 0 => {
+                self.versions.insert(known, recorded - seen);
+                seen
+            }
+            (None, _) => recorded,
+        }
+    }
+
+    /// A lease was granted by another number.
+    pub fn granted(&mut self, recorded: i64, target: i64) {
+        self.leases.insert(recorded, target);
+    }
+
+    /// The target's number of a lease; one that is not known keeps its own.
+    pub fn lease(&self, recorded: i64) -> i64 {
+        self.leases.get(&recorded).copied().unwrap_or(recorded)
+    }
+}

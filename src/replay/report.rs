@@ -1,0 +1,231 @@
+//! What came of a replay.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::compare::{Difference, Likeness};
+use super::plan::Presupposed;
+use crate::record::traffic::Lane;
+use crate::trace::grouped;
+
+/// Differences that are listed one by one; beyond it they are counted.
+pub const MOST_LISTED: usize = 100;
+
+/// What came of a replay, as far as it went.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The target, as it was named.
+    pub target: Box<str>,
+    /// The version that it says it is.
+    pub version: Box<str>,
+    /// Its revision before anything was written.
+    pub base: i64,
+    /// Calls, by service and method; `watch event` for what watches brought.
+    pub tallies: BTreeMap<String, Tally>,
+    /// The first differences.
+    pub listed: Vec<Found>,
+    /// All of them.
+    pub different: u64,
+    /// Calls that were not driven, by why.
+    pub left_out: BTreeMap<&'static str, u64>,
+    /// What was written that no call of the recording wrote.
+    pub presupposed: Presupposed,
+    /// Steps that were done, and all that there were.
+    pub steps: (u64, u64),
+    /// How it ended.
+    pub ended: Ended,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How many there were, and how they were to the recorded ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Equal.
+    pub equal: u64,
+    /// Equal in the target's numbers.
+    pub up_to_numbering: u64,
+    /// Different.
+    pub different: u64,
+}
+
+/// A difference, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// What differs: `KV/Range`, `watch event`.
+    pub what: Box<str>,
+    /// Where the recording has it.
+    pub lane: Lane,
+    /// The recorded revision at which it stands.
+    pub revision: i64,
+    /// What it is about, for people.
+    pub about: Box<str>,
+    /// In what.
+    pub difference: Difference,
+}
+
+/// How a replay ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// All steps were done.
+    Complete,
+    /// Somebody ended it.
+    Interrupted,
+    /// The target cannot be reached any more, or does not answer; in words.
+    Lost(String),
+}
+
+impl Report {
+    pub(super) fn count(&mut self, what: &str, likeness: &Likeness) {
+        let tally = self.tallies.entry(what.to_owned()).or_default();
+        match likeness {
+            Likeness::Equal => tally.equal += 1,
+            Likeness::UpToNumbering => tally.up_to_numbering += 1,
+            Likeness::Different(_) => {
+                tally.different += 1;
+                self.different += 1;
+            }
+        }
+    }
+
+    pub(super) fn list(&mut self, found: Found) {
+        if self.listed.len() < MOST_LISTED {
+            self.listed.push(found);
+        }
+    }
+
+    /// Whether everything was driven and nothing differs.
+    pub fn is_clean(&self) -> bool {
+        self.different == 0 && self.ended == Ended::Complete
+    }
+
+    /// For other programs.
+    pub fn to_json(&self) -> Value {
+        let tallies = self.tallies.iter().map(|(what, tally)| {
+            let Tally {
+                equal,
+                up_to_numbering,
+                different,
+            } = tally;
+            let row = json!({
+                "equal": equal, "up_to_numbering": up_to_numbering, "different": different,
+            });
+            (what.clone(), row)
+        });
+        let listed = self.listed.iter().map(|found| {
+            json!({
+                "what": found.what, "conn": found.lane.connection, "stream": found.lane.stream,
+                "revision": found.revision, "about": found.about,
+                "field": found.difference.field, "recorded": found.difference.recorded,
+                "answered": found.difference.answered,
+            })
+        });
+        let (ended, reason) = match &self.ended {
+            Ended::Complete => ("complete", None),
+            Ended::Interrupted => ("interrupted", None),
+            Ended::Lost(reason) => ("lost", Some(reason)),
+        };
+        let mut report = json!({
+            "target": self.target, "version": self.version, "base_revision": self.base,
+            "ended": ended,
+            "steps": self.steps.0, "steps_planned": self.steps.1,
+            "took_ms": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+            "different": self.different,
+            "compared": tallies.collect::<serde_json::Map<_, _>>(),
+            "differences": listed.collect::<Vec<_>>(),
+            "left_out": self.left_out,
+            "presupposed": {
+                "keys": self.presupposed.keys,
+                "unknown_values": self.presupposed.unknown_values,
+                "deletes": self.presupposed.deletes,
+                "leases": self.presupposed.leases,
+            },
+        });
+        if let Some(reason) = reason {
+            report["reason"] = json!(reason);
+        }
+        report
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for found in &self.listed {
+            writeln!(
+                f,
+                "{} {}/{} at {}, {}: {}",
+                found.what,
+                found.lane.connection,
+                found.lane.stream,
+                found.revision,
+                found.about,
+                found.difference
+            )?;
+        }
+        let more = self.different.saturating_sub(self.listed.len() as u64);
+        if more > 0 {
+            writeln!(f, "and {} more differences", grouped(more))?;
+        }
+        if self.different > 0 {
+            writeln!(f)?;
+        }
+        writeln!(
+            f,
+            "{:<24}{:>10}{:>18}{:>12}",
+            "", "equal", "up to numbering", "different"
+        )?;
+        for (what, tally) in &self.tallies {
+            writeln!(
+                f,
+                "{what:<24}{:>10}{:>18}{:>12}",
+                grouped(tally.equal),
+                grouped(tally.up_to_numbering),
+                grouped(tally.different)
+            )?;
+        }
+        let Presupposed {
+            keys,
+            unknown_values,
+            deletes,
+            leases,
+        } = self.presupposed;
+        if keys + deletes + leases > 0 {
+            write!(
+                f,
+                "written because the recording presupposes it: {} keys, {} deletions, {} leases",
+                grouped(keys),
+                grouped(deletes),
+                grouped(leases)
+            )?;
+            if unknown_values > 0 {
+                let empty = grouped(unknown_values);
+                write!(f, "; {empty} values are in no message and were left empty")?;
+            }
+            writeln!(f)?;
+        }
+        for (why, count) in &self.left_out {
+            writeln!(f, "left out: {} calls, for {why}", grouped(*count))?;
+        }
+        let (done, all) = self.steps;
+        match &self.ended {
+            Ended::Complete => {}
+            Ended::Interrupted => {
+                let (done, all) = (grouped(done), grouped(all));
+                writeln!(f, "interrupted after {done} of {all} steps")?;
+            }
+            Ended::Lost(reason) => {
+                let (done, all) = (grouped(done), grouped(all));
+                writeln!(f, "ended after {done} of {all} steps: {reason}")?;
+            }
+        }
+        let version = match &*self.version {
+            "" => String::new(),
+            version => format!(" (etcd {version})"),
+        };
+        let seconds = self.took.as_secs_f64();
+        writeln!(f, "{}{version}, in {seconds:.1} s", self.target)
+    }
+}

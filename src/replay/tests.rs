@@ -1,0 +1,1 @@
+//! Planning, numbering and comparing, without an etcd.
