@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use super::{Arguments, usage};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "proxy",
     "demo",
     "decode",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 11] = [
     "scorecard",
     "import",
     "export",
+    "replay",
     "show",
     "stats",
     "completions",
@@ -42,7 +43,7 @@ fn every_help_has_an_example() {
         assert!(help.contains(&format!("etcdtap {name}")), "{help}");
     }
     let whole = Arguments::command().render_long_help().to_string();
-    for name in &COMMANDS[..10] {
+    for name in &COMMANDS[..11] {
         assert!(whole.contains(&format!("etcdtap {name}")), "{whole}");
     }
 }
@@ -50,6 +51,11 @@ fn every_help_has_an_example() {
 #[test]
 fn every_flag_of_the_scorecard_is_documented() {
     documented("scorecard", include_str!("../../docs/scorecard.md"));
+}
+
+#[test]
+fn every_flag_of_replay_is_documented() {
+    documented("replay", include_str!("../../docs/replay.md"));
 }
 
 #[test]

@@ -209,7 +209,7 @@ impl<'b> Replay<'b> {
                 ended: Ended::Complete,
                 took: Duration::ZERO,
             },
-            numbers: Numbering::new(target.revision),
+            numbers: Numbering::new(target.revision, plan.before),
             book,
             target,
             patience: options.patience,
@@ -372,6 +372,12 @@ impl<'b> Replay<'b> {
             && let Ok(asked) = pb::LeaseRevokeRequest::decode(recorded.clone())
         {
             self.leases.remove(&self.numbers.lease(asked.id));
+            // It may have deleted keys, and so made a revision.
+            if let Ok(answer) = &answered
+                && let Some(target) = crate::record::traffic::revision_of(answer)
+            {
+                self.numbers.reached(step.place.revision, target);
+            }
         }
         let likeness = self.likeness(call, answered);
         let what = path.rsplit('.').next().unwrap_or(&path).to_owned();

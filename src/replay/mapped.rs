@@ -65,7 +65,7 @@ fn txn(asked: &mut pb::TxnRequest, numbers: &Numbering) {
     for compare in &mut asked.compare {
         match &mut compare.target_union {
             Some(TargetUnion::CreateRevision(at) | TargetUnion::ModRevision(at)) => {
-                *at = numbers.revision(*at);
+                *at = numbers.modified(*at);
             }
             Some(TargetUnion::Lease(lease)) => *lease = numbers.lease(*lease),
             Some(TargetUnion::Version(_) | TargetUnion::Value(_)) | None => {}
@@ -118,7 +118,7 @@ pub fn key_value(kv: &mut KeyValue, seen: Option<&KeyValue>, numbers: &mut Numbe
     kv.create_revision =
         numbers.create_revision(&kv.key, created, seen.map(|seen| seen.create_revision));
     kv.version = numbers.version(&kv.key, created, kv.version, seen.map(|seen| seen.version));
-    kv.mod_revision = numbers.revision(kv.mod_revision);
+    kv.mod_revision = numbers.modified(kv.mod_revision);
     kv.lease = numbers.lease(kv.lease);
 }
 

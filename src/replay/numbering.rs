@@ -14,6 +14,9 @@ use rustc_hash::FxHashMap;
 pub struct Numbering {
     /// The target's revision before anything was written.
     base: i64,
+    /// The recorded revision that this is, where the target has the state that the
+    /// recording presupposes.
+    before: Option<i64>,
     revisions: BTreeMap<i64, i64>,
     /// Create revisions of keys that are older than the recording.
     created: FxHashMap<(Bytes, i64), i64>,
@@ -24,10 +27,12 @@ pub struct Numbering {
 }
 
 impl Numbering {
-    /// Of a target that is at this revision.
-    pub fn new(base: i64) -> Numbering {
+    /// Of a target that is at this revision. `before` is the recorded one of the same
+    /// state, if the target has that: then what is older has its own numbers.
+    pub fn new(base: i64, before: Option<i64>) -> Numbering {
         Numbering {
             base,
+            before,
             revisions: BTreeMap::new(),
             created: FxHashMap::default(),
             versions: FxHashMap::default(),
@@ -40,6 +45,11 @@ impl Numbering {
         self.revisions.insert(recorded, target);
     }
 
+    /// The target came to a revision by something whose own revision nobody knows.
+    pub fn reached(&mut self, recorded: i64, target: i64) {
+        self.revisions.entry(recorded).or_insert(target);
+    }
+
     /// The state that the recording calls by this revision. 0 stays 0: it means no
     /// revision wherever it stands.
     pub fn revision(&self, recorded: i64) -> i64 {
@@ -47,7 +57,22 @@ impl Numbering {
             return recorded;
         }
         let at_or_before = self.revisions.range(..=recorded).next_back();
-        at_or_before.map_or(self.base, |(_, target)| *target)
+        match (at_or_before, self.before) {
+            (Some((_, target)), _) => *target,
+            (None, Some(before)) if recorded < before => recorded.min(self.base),
+            (None, _) => self.base,
+        }
+    }
+
+    /// The revision at which a key was written that the recording says was written at
+    /// this one.
+    pub fn modified(&self, recorded: i64) -> i64 {
+        match self.before {
+            Some(before) if recorded == before && !self.revisions.contains_key(&recorded) => {
+                recorded.min(self.base)
+            }
+            _ => self.revision(recorded),
+        }
     }
 
     /// The first revision of the target that is not before this one: where a watch
@@ -55,7 +80,7 @@ impl Numbering {
     pub fn start(&self, recorded: i64) -> i64 {
         match recorded {
             ..=0 => recorded,
-            1 => self.base,
+            1 => self.revision(1),
             _ => match self.revisions.get(&recorded) {
                 Some(target) => *target,
                 None => self.revision(recorded - 1) + 1,
@@ -79,7 +104,7 @@ impl Numbering {
                 self.created.insert(known, seen);
                 seen
             }
-            (None, _) => self.revision(recorded),
+            (None, _) => self.modified(recorded),
         }
     }
 

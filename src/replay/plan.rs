@@ -39,6 +39,9 @@ pub struct Plan {
     pub left_out: BTreeMap<&'static str, u64>,
     /// What is written that no call of the recording wrote.
     pub presupposed: Presupposed,
+    /// The recorded revision before the first step, if the target is taken to be in
+    /// the state of it.
+    pub before: Option<i64>,
 }
 
 /// How much is written that no call of the recording wrote.
@@ -191,6 +194,20 @@ impl Plan {
         steps.sort_by_key(|step| step.place);
         plan.steps = deleted(book, steps, &world, &mut plan.presupposed);
         plan
+    }
+
+    /// The same for a target that has what the recording presupposes: a restored
+    /// snapshot, or the recorded etcd itself. Only calls are driven.
+    #[must_use]
+    pub fn as_is(mut self) -> Plan {
+        self.steps
+            .retain(|step| !matches!(step.act, Act::Presuppose(_) | Act::Lease { .. }));
+        self.presupposed = Presupposed::default();
+        self.before = self.steps.first().map(|step| {
+            let wrote = i64::from(step.place.rank == Rank::Write);
+            step.place.revision - wrote
+        });
+        self
     }
 }
 

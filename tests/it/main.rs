@@ -15,4 +15,5 @@ mod recall;
 mod record;
 mod redaction;
 mod referee;
+mod replay;
 mod session;

@@ -25,6 +25,9 @@ Examples:
   Does another etcd answer as the recorded one did?
     etcdtap replay calls.mcap --target http://127.0.0.1:2379
 
+  Against an etcd that was restored from a snapshot from before the recording:
+    etcdtap replay calls.mcap --target http://127.0.0.1:2379 --as-is --yes
+
   For a script:
     etcdtap replay calls.mcap --target http://127.0.0.1:2379 --json | jq .different
 
@@ -66,6 +69,11 @@ pub(super) struct ReplayArgs {
     #[arg(long)]
     yes: bool,
 
+    /// Take the target's keys for those that the recording presupposes: they come from
+    /// a snapshot of the recorded etcd. Nothing is written but what calls write
+    #[arg(long)]
+    as_is: bool,
+
     /// How long an answer, or an event that is due, is waited for
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
@@ -96,7 +104,10 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     let mut traffic = Traffic::of(recordings.read(query));
     let book = Book::read(&mut traffic).map_err(|refusal| refused(&refusal))?;
     let whole = said(&traffic.items().wholeness(), 0, true);
-    let plan = Plan::of(&book);
+    let plan = match args.as_is {
+        true => Plan::of(&book).as_is(),
+        false => Plan::of(&book),
+    };
     if plan.steps.is_empty() {
         return Err(Failure::asked(
             "there is nothing to drive in the recording: it has no call whose messages are there",

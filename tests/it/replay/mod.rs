@@ -1,0 +1,80 @@
+//! Recordings driven again, against real etcds.
+
+mod captures;
+mod made;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::pcap;
+
+/// A capture as a recording, in a folder of its own.
+pub struct Recorded {
+    pub folder: tempfile::TempDir,
+}
+
+impl Recorded {
+    pub async fn of_capture(name: &str) -> Recorded {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("etcd.pcap");
+        std::fs::write(&file, pcap::unpacked(name)).unwrap();
+        let recorded = Recorded { folder };
+        let (_, errors, code) = etcdtap(&[
+            "import",
+            file.to_str().unwrap(),
+            "-o",
+            recorded.path().to_str().unwrap(),
+        ])
+        .await;
+        assert_eq!(code, Some(0), "{errors}");
+        recorded
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("calls.mcap")
+    }
+
+    /// Drives it; the report, what was said on standard error, the exit code.
+    pub async fn replay(&self, target: &str, flags: &[&str]) -> (Value, String, Option<i32>) {
+        replay(&self.path(), target, flags).await
+    }
+}
+
+pub async fn replay(file: &Path, target: &str, flags: &[&str]) -> (Value, String, Option<i32>) {
+    let mut args = vec![
+        "replay",
+        file.to_str().unwrap(),
+        "--target",
+        target,
+        "--json",
+    ];
+    args.extend(flags);
+    let (output, errors, code) = etcdtap(&args).await;
+    let report = serde_json::from_str(&output).unwrap_or(Value::Null);
+    (report, errors, code)
+}
+
+pub async fn etcdtap(args: &[&str]) -> (String, String, Option<i32>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_etcdtap"))
+        .args(args)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("etcdtap runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (
+        text(output.stdout),
+        text(output.stderr),
+        output.status.code(),
+    )
+}
+
+/// Compared and equal, in its own or in the target's numbers.
+pub fn alike(report: &Value, what: &str) -> u64 {
+    let row = &report["compared"][what];
+    row["equal"].as_u64().unwrap_or(0) + row["up_to_numbering"].as_u64().unwrap_or(0)
+}
