@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::script::Script;
 use super::{Expectation, Moment, Options, Scorecard};
+use watches::broken;
 
 /// One connection, a watch of pods from revision 11 on, and two pods that are
 /// written and seen.

@@ -2,7 +2,10 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use super::*;
-use crate::etcd::Event;
+use crate::etcd::{Compare, CompareTarget, Ending, Event, Op, RangeAsked, Request, TxnAsked};
+use crate::grpc::Code;
+use crate::http2::ErrorCode;
+use crate::http2::Side;
 use crate::kube::key::KeySpace;
 use crate::record::line;
 use crate::trace::fixtures::{Time, a_little_of_everything, call, create, peers};

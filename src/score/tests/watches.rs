@@ -3,7 +3,7 @@
 use super::*;
 
 /// The watch ends, two pods are written, and the client comes back.
-fn broken(cause: &str) -> Script {
+pub(super) fn broken(cause: &str) -> Script {
     let mut log = healthy();
     log.canceled(1000, 1, cause)
         .struck("broken")

@@ -68,6 +68,12 @@ fn show_follows_a_recording_through_its_files() {
     let patience = Instant::now() + Duration::from_secs(120);
     let patient = || assert!(Instant::now() < patience, "it takes too long");
     tell(&recorder, 0);
+    // A file that has no bytes yet is refused.
+    let is_written = |path: &Path| path.metadata().is_ok_and(|about| about.len() > 0);
+    while !is_written(&path) && !is_written(&path.with_extension("mcap.partial")) {
+        std::thread::sleep(Duration::from_millis(5));
+        patient();
+    }
     let mut following = Following(
         Command::new(env!("CARGO_BIN_EXE_etcdtap"))
             .args(["show", "--follow", "--log", "json"])
