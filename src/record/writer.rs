@@ -218,8 +218,9 @@ impl Writer {
         {
             came += parcel.cost();
             self.take(parcel);
-            // What packs well fills no piece for long.
-            if self.owes() >= PIECE || came >= 16 * PIECE {
+            // What packs well fills no piece for long. A disk that takes nothing is
+            // left alone until all has been taken that can be.
+            if self.stuck.is_none() && (self.owes() >= PIECE || came >= 16 * PIECE) {
                 came = 0;
                 self.look(Instant::now());
             }
