@@ -333,7 +333,8 @@ impl Writer {
                 current.begun = now;
                 return true;
             }
-            if !old && !bytes.is_some_and(|most| current.container.len() >= most) {
+            let full = bytes.is_some_and(|most| current.container.len() >= most);
+            if !old && !full {
                 return true;
             }
             self.end_file();
