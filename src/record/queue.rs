@@ -192,6 +192,11 @@ impl Queue {
         let _ = self.parcels.send(parcel);
     }
 
+    /// Whether the recording has ended, whoever ended it.
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::Relaxed)
+    }
+
     /// Counts what is not recorded.
     pub fn lose(&self, lost: Lost) {
         self.shared.lose(lost);

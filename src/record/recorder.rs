@@ -33,6 +33,9 @@ pub struct RecorderOptions {
     pub queue_bytes: usize,
     /// What happens beyond that.
     pub overflow: Overflow,
+    /// For how long a disk that takes nothing is tried before the recording ends;
+    /// `None` tries for ever.
+    pub patience: Option<Duration>,
 }
 
 /// A recording that is being made.

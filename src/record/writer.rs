@@ -18,7 +18,7 @@ use prost::Message;
 use super::assembly::{Assembly, Sink};
 use super::container::{Container, ContainerOptions, Times};
 use super::files::{Family, Written};
-use super::queue::{Lost, Outlet, Parcel};
+use super::queue::{Lost, Outlet, Overflow, Parcel};
 use super::recorder::{Recorded, RecorderOptions};
 use super::redact::Policy;
 use super::schema::ChannelId;
@@ -179,7 +179,7 @@ impl Writer {
 
     /// Writes until it is told to end.
     pub(super) fn run(mut self) -> Recorded {
-        while !self.is_finishing() {
+        while !self.is_finishing() && !self.gives_up() {
             if self.takes_nothing() {
                 // What comes stays in the queue, which knows its bound.
                 self.look(Instant::now());
@@ -222,8 +222,9 @@ impl Writer {
         {
             came += parcel.cost();
             self.take(parcel);
-            // What packs well fills no piece for long.
-            if self.owes() >= PIECE || came >= 16 * PIECE {
+            // What packs well fills no piece for long. A disk that takes nothing is
+            // left alone until all has been taken that can be.
+            if self.stuck.is_none() && (self.owes() >= PIECE || came >= 16 * PIECE) {
                 came = 0;
                 self.look(Instant::now());
             }
@@ -336,7 +337,8 @@ impl Writer {
                 current.begun = now;
                 return true;
             }
-            if !old && !bytes.is_some_and(|most| current.container.len() >= most) {
+            let full = bytes.is_some_and(|most| current.container.len() >= most);
+            if !old && !full {
                 return true;
             }
             self.end_file();
@@ -508,9 +510,18 @@ impl Writer {
         }
         self.stuck = Some(Instant::now());
         let why = why();
-        tracing::warn!(
-            "{why}; it is tried again, and what finds no room meanwhile is left out and counted"
-        );
+        match (self.options.patience, self.options.overflow) {
+            (Some(patience), _) => {
+                let patience = patience.as_secs_f32();
+                tracing::warn!("{why}; it is tried again for {patience} s");
+            }
+            (None, Overflow::Drop) => tracing::warn!(
+                "{why}; it is tried again, and what finds no room meanwhile is left out and counted"
+            ),
+            (None, Overflow::Block) => tracing::warn!(
+                "{why}; it is tried again, and traffic waits where there is no room meanwhile"
+            ),
+        }
         self.reason = Some(why);
     }
 
@@ -538,10 +549,21 @@ impl Writer {
         })
     }
 
+    /// Whether the disk took nothing for longer than it is tried.
+    fn gives_up(&self) -> bool {
+        match (self.stuck, self.options.patience) {
+            (Some(since), Some(patience)) => since.elapsed() >= patience,
+            _ => false,
+        }
+    }
+
     /// Writes what has been handed over, as far as the disk takes it within some
     /// seconds, and what became of the rest.
     fn end(&mut self) {
-        let patience = Instant::now() + END_PATIENCE;
+        let patience = match self.gives_up() {
+            true => Instant::now(),
+            false => Instant::now() + END_PATIENCE,
+        };
         loop {
             self.drain();
             let now = Instant::now();
@@ -557,6 +579,7 @@ impl Writer {
                 self.look(now);
             }
         }
+        let refused = self.reason.clone();
         self.outlet.abandon();
         if self.outlet.lost() != self.told {
             self.reason.get_or_insert_with(|| SLOW.to_owned());
@@ -574,9 +597,10 @@ impl Writer {
         };
         if !whole {
             let lost = self.added - self.recorded.records;
-            self.recorded.trouble.get_or_insert(format!(
-                "the disk did not take its end, and with it the last {lost} records"
-            ));
+            let why = refused.unwrap_or_else(|| "the disk took nothing".to_owned());
+            self.recorded
+                .trouble
+                .get_or_insert(format!("{why}; its last {lost} records found no room"));
         }
         // Cut or whole, nothing more will come of it.
         self.name_file();

@@ -125,6 +125,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     };
     let key_space = KeySpace::new(&args.etcd_prefix);
     let (output, scribes) = Output::create(&output, &hiding, key_space, anchor)?;
+    let queue = output.queue();
     let options = Options {
         ports: args.port.clone(),
         session: Arc::new(SessionOptions {
@@ -144,7 +145,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     while length > 0 {
         importer.push(&piece[..length]).map_err(failed)?;
         progress.show(&input, importer.report().packets);
-        if trouble.is_some() {
+        if trouble.is_some() || queue.is_closed() {
             break;
         }
         (length, trouble) = fill(&mut input, &mut piece);

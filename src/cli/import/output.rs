@@ -12,13 +12,16 @@ use crate::import::Sink;
 use crate::kube::key::KeySpace;
 use crate::record::files::Retention;
 use crate::record::observer::LineObserver;
-use crate::record::queue::{DEFAULT_QUEUE_BYTES, Overflow};
+use crate::record::queue::{DEFAULT_QUEUE_BYTES, Overflow, Queue};
 use crate::record::recorder::{Recorder, RecorderOptions};
 use crate::record::scribe::Recording;
 use crate::trace::{Anchor, Format, Options, Pipeline};
 
 /// Events between two looks at what waits, in the pipeline and for the disk.
 const SETTLED_EVERY: u32 = 32;
+
+/// For how long a disk that takes nothing is tried.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// zstd's level: nobody waits, so better than what keeps up with traffic.
 const LEVEL: u32 = 3;
@@ -66,6 +69,8 @@ impl Output {
             queue_bytes: DEFAULT_QUEUE_BYTES,
             // A capture can wait for the disk.
             overflow: Overflow::Block,
+            // And whoever started this one waits for it.
+            patience: Some(PATIENCE),
         };
         let (recorder, key) =
             recording::start("--output", options, hiding, key_space.clone(), Some(anchor))?;
@@ -82,6 +87,11 @@ impl Output {
             now: anchor.at,
         };
         Ok((output, scribes))
+    }
+
+    /// The way to the recording, which is closed when it has ended by itself.
+    pub fn queue(&self) -> Queue {
+        self.recorder.queue()
     }
 
     /// Ends the recording; one that is not to be kept is removed.

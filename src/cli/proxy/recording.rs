@@ -83,6 +83,7 @@ pub(super) fn record(given: &Layers) -> Result<Option<Record>, Failure> {
             overflow: given
                 .parse("record-overflow", parse_overflow)?
                 .unwrap_or_default(),
+            patience: None,
         },
     }))
 }

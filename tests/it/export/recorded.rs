@@ -38,6 +38,7 @@ impl Recorded {
             retention: Retention::default(),
             queue_bytes: DEFAULT_QUEUE_BYTES,
             overflow: Overflow::Block,
+            patience: None,
         };
         let policy = Policy::new(RecordingKey::from_bytes([7; 32]));
         let recorder = Recorder::start(options, policy).unwrap();

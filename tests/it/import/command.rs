@@ -194,3 +194,41 @@ fn what_is_no_capture_is_one_sentence() {
     );
     assert_eq!(code, Some(1));
 }
+
+#[test]
+fn a_disk_that_is_full_ends_it_with_the_part_that_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/captures")
+        .join(format!("{NAME_0_36}.pcap.zst"));
+    // No file may get longer than 200 blocks: a signal that ends programs, and an
+    // error where it does not.
+    let output = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -f 200; exec \"$0\" import \"$1\" -o calls.mcap",
+        ])
+        .arg(env!("CARGO_BIN_EXE_etcdtap"))
+        .arg(&capture)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let (summary, errors, code) = told(&output);
+    assert_eq!(code, Some(1), "{summary}{errors}");
+    let trouble = "the recording is not whole: the recording calls.mcap.partial cannot be written: File too large";
+    let said = summary.lines().find(|line| line.starts_with(trouble));
+    assert!(
+        said.is_some_and(|line| line.contains("records found no room")),
+        "{summary}"
+    );
+
+    let shown = Command::new(env!("CARGO_BIN_EXE_etcdtap"))
+        .args(["show", "calls.mcap"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let (lines, errors, code) = told(&shown);
+    assert_eq!(code, Some(1));
+    assert!(lines.lines().count() > 100, "{}", lines.len());
+    assert!(errors.contains("missing"), "{errors}");
+}

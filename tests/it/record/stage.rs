@@ -261,6 +261,7 @@ pub fn options(path: &Path) -> RecorderOptions {
         retention: Retention::default(),
         queue_bytes: 1 << 30,
         overflow: Overflow::Drop,
+        patience: None,
     }
 }
 

@@ -54,6 +54,15 @@ async fn put(client: &mut Client, n: usize) {
     soon("a put", client.put(key, value, None)).await.unwrap();
 }
 
+/// Waits until so many puts stand in a file.
+async fn all_written(file: &Path, puts: usize) {
+    until("what passed is written", async || {
+        let keys = Tape::of(&[file.to_owned()]).whole_keys("Put");
+        (keys.len() == puts).then_some(())
+    })
+    .await;
+}
+
 /// The numbers before `calls` and `lines` in what the proxy said of losses at its
 /// end.
 fn said_lost(proxy: &Proxy) -> (u64, u64) {
@@ -131,10 +140,7 @@ async fn traffic_goes_on_without_a_disk_and_the_recording_with_it_again() {
         put(&mut client, n).await;
     }
     let file = partial(folder.path());
-    until("something is written", async || {
-        (file.metadata().unwrap().len() > 100_000).then_some(())
-    })
-    .await;
+    all_written(&file, 20).await;
     let at = file.metadata().unwrap().len() + 20_000;
     limit(&stack.proxy, Resource::Fsize, Some(at));
     for n in 20..30 {
@@ -160,7 +166,7 @@ async fn traffic_goes_on_without_a_disk_and_the_recording_with_it_again() {
     // What was whole can be read meanwhile.
     assert!(file.metadata().unwrap().len() <= at);
     let before = Tape::of(std::slice::from_ref(&file));
-    assert!(before.whole_keys("Put").len() >= 15);
+    assert!(before.whole_keys("Put").len() >= 20);
     let refusals = stack.proxy.errors.count(|line| line.contains(NO_ROOM));
     assert_eq!(
         refusals,
@@ -330,10 +336,7 @@ async fn an_end_that_the_disk_does_not_take_is_said() {
         put(&mut client, n).await;
     }
     let file = partial(folder.path());
-    until("something is written", async || {
-        (file.metadata().unwrap().len() > 100_000).then_some(())
-    })
-    .await;
+    all_written(&file, 20).await;
     limit(
         &stack.proxy,
         Resource::Fsize,
@@ -351,7 +354,7 @@ async fn an_end_that_the_disk_does_not_take_is_said() {
     let files: Vec<PathBuf> = files(folder.path()).into_iter().collect();
     let tape = Tape::of(&files);
     assert!(!tape.wholeness.is_whole());
-    assert!(tape.whole_keys("Put").len() >= 15);
+    assert!(tape.whole_keys("Put").len() >= 20);
 }
 
 /// A file system of 1 MiB, where this user may mount one.
@@ -390,13 +393,17 @@ async fn a_real_disk_that_is_full_is_no_other() {
     std::fs::write(&ballast, vec![0; 700 * 1024]).unwrap();
     let mut stack = recorded(folder, Arguments::new()).await;
     let mut client = stack.client().await;
-    for n in 0..60 {
+    for n in 0..20 {
+        put(&mut client, n).await;
+    }
+    all_written(&partial(folder), 20).await;
+    for n in 20..60 {
         put(&mut client, n).await;
     }
     let full = |line: &str| line.contains("No space left on device");
     stack.proxy.errors.wait_for(full).await;
     let before = Tape::of(&[partial(folder)]);
-    assert!(before.whole_keys("Put").len() >= 10);
+    assert!(before.whole_keys("Put").len() >= 20);
     std::fs::remove_file(&ballast).unwrap();
     let goes_on = |line: &str| line.contains("the recording goes on");
     stack.proxy.errors.wait_for(goes_on).await;
