@@ -10,6 +10,7 @@ mod failure;
 pub mod fault;
 mod import;
 mod look;
+mod playback;
 pub mod proxy;
 mod recording;
 pub mod scenario;
@@ -64,7 +65,10 @@ Examples:
     etcdtap stats calls.mcap --resource pods
 
   Take it to other tools:
-    etcdtap export calls.mcap --to parquet -o calls.parquet";
+    etcdtap export calls.mcap --to parquet -o calls.parquet
+
+  Ask it as if it were etcd:
+    etcdtap playback calls.mcap --listen 127.0.0.1:12379 --at 08:05:32";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -93,6 +97,7 @@ enum Command {
     Show(Box<show::ShowArgs>),
     Stats(Box<stats::StatsArgs>),
     Export(Box<export::ExportArgs>),
+    Playback(playback::PlaybackArgs),
     Completions(Completions),
 }
 
@@ -144,6 +149,7 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
         Command::Export(args) => export::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Playback(args) => playback::run(&args),
         Command::Completions(Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "etcdtap", &mut script);
