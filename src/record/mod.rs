@@ -19,6 +19,7 @@
 //! | [`export`] | a recording in other people's formats |
 //! | [`objects`] | the objects that lines are about |
 //! | [`stats`] | who did what, counted |
+//! | [`traffic`] | calls and streams, for those who drive them again |
 //!
 //! The relay fails open, the recorder fails closed: a call passes whatever
 //! happens here, and what cannot be understood is not written down.
@@ -40,3 +41,4 @@ pub mod redact;
 pub mod schema;
 pub mod scribe;
 pub mod stats;
+pub mod traffic;
