@@ -5,14 +5,14 @@
 // The harness: each of these stands for one thing outside the test.
 mod cache;
 pub(crate) mod certs;
-mod etcd;
-mod etcdctl;
+pub(crate) mod etcd;
+pub(crate) mod etcdctl;
 mod http;
-mod lines;
+pub(crate) mod lines;
 mod log;
 pub(crate) mod patience;
-mod ports;
-mod proxy;
+pub(crate) mod ports;
+pub(crate) mod proxy;
 mod stack;
 mod tls;
 
