@@ -6,9 +6,9 @@
 mod cache;
 pub(crate) mod certs;
 pub(crate) mod etcd;
-mod etcdctl;
+pub(crate) mod etcdctl;
 mod http;
-mod lines;
+pub(crate) mod lines;
 mod log;
 pub(crate) mod patience;
 pub(crate) mod ports;
