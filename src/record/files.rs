@@ -10,6 +10,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::redact::RecordingKey;
@@ -282,6 +283,32 @@ impl Written {
         self.file.sync_data()?;
         fs::rename(&self.partial, &self.finished)?;
         Ok(self.finished)
+    }
+
+    /// The file is whole, and another one waits to be begun: it gets its name at
+    /// once, and the disk takes its time. Until then a process that dies costs
+    /// nothing, a machine that does may cost the file's end.
+    ///
+    /// # Errors
+    /// If it cannot be renamed.
+    pub fn finish_behind(self) -> io::Result<PathBuf> {
+        let Written {
+            file,
+            partial,
+            finished,
+            ..
+        } = self;
+        fs::rename(&partial, &finished)?;
+        let place = finished.clone();
+        // Without a thread the system writes it when it likes.
+        let _ = thread::Builder::new()
+            .name("etcdtap-sync".to_owned())
+            .spawn(move || {
+                if let Err(error) = file.sync_data() {
+                    tracing::warn!("{} may not be on the disk: {error}", place.display());
+                }
+            });
+        Ok(finished)
     }
 }
 

@@ -7,6 +7,7 @@
 //! bound is left out and counted.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
@@ -346,7 +347,7 @@ impl Writer {
                 return false;
             }
         }
-        self.name_file();
+        self.name_file(Written::finish_behind);
         self.next_file()
     }
 
@@ -366,12 +367,12 @@ impl Writer {
     }
 
     /// The file at hand is whole: it gets its name.
-    fn name_file(&mut self) {
+    fn name_file(&mut self, finish: impl FnOnce(Written) -> io::Result<PathBuf>) {
         let Some(current) = self.file.take() else {
             return;
         };
         let partial = current.written.partial.clone();
-        match current.written.finish() {
+        match finish(current.written) {
             Ok(path) => self.recorded.last = Some(path),
             Err(error) => {
                 let partial = partial.display();
@@ -603,7 +604,7 @@ impl Writer {
                 .get_or_insert(format!("{why}; its last {lost} records found no room"));
         }
         // Cut or whole, nothing more will come of it.
-        self.name_file();
+        self.name_file(Written::finish);
         self.recorded.lost = self.outlet.lost();
         self.recorded.waited = self.outlet.waited();
     }

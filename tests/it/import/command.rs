@@ -216,7 +216,9 @@ fn a_disk_that_is_full_ends_it_with_the_part_that_is_whole() {
     let (summary, errors, code) = told(&output);
     assert_eq!(code, Some(1), "{summary}{errors}");
     let trouble = "the recording is not whole: the recording calls.mcap.partial cannot be written: File too large";
-    let said = summary.lines().find(|line| line.starts_with(trouble));
+    let said = summary
+        .lines()
+        .find(|line| line.trim().starts_with(trouble));
     assert!(
         said.is_some_and(|line| line.contains("records found no room")),
         "{summary}"
