@@ -24,7 +24,7 @@ const FLUSH: Duration = Duration::from_millis(100);
 /// What the machine is allowed besides, for threads to get their turn. How long one
 /// of the test's own had to wait for its turn and for the disk, at worst, comes on
 /// top of it, twice.
-const ALLOWANCE: Duration = Duration::from_millis(250);
+const ALLOWANCE: Duration = Duration::from_millis(400);
 
 /// When calls were over, by their keys.
 type Finished = Arc<Mutex<Vec<(String, Instant)>>>;
