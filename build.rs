@@ -1,4 +1,4 @@
-//! Compiles `proto/` into prost types, a tonic client and a descriptor set,
+//! Compiles `proto/` into prost types, tonic's clients and servers, and a descriptor set,
 //! without a system `protoc` (protox).
 
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     let mut files = protox::compile(ROOTS, [proto])?;
 
     tonic_prost_build::configure()
-        .build_server(false)
+        .build_server(true)
         .bytes(".")
         .emit_rerun_if_changed(false)
         .out_dir(&out)

@@ -15,11 +15,13 @@
 //! | [`grpc`] | message framing, status, compression |
 //! | [`etcd`] | the schema, the methods, calls and watches |
 //! | [`kube`] | registry keys, stored objects, operations in Kubernetes' words |
+//! | [`mvcc`] | etcd's multi-version store, as far as it is known |
 //! | [`filter`] | one language for "which of these": lines, records, calls |
 //! | [`fault`] | the plan of faults, which calls they strike, how chance falls |
 //! | [`scenario`] | incidents: plans with a name, parameters and a time line |
 //! | [`trace`] | the finished call and its sinks: the log, the summary |
 //! | [`record`] | recordings: written, redacted, read |
+//! | [`playback`] | an etcd made of a recording |
 //! | [`import`] | packet captures: the connections in them, put back together |
 //! | [`score`] | how a client took a failure, from the trace or from a log |
 //! | [`control`] | the admin API, through which faults are changed while calls pass |
@@ -40,8 +42,10 @@ pub mod http1;
 pub mod http2;
 pub mod import;
 pub mod kube;
+pub mod mvcc;
 pub mod net;
 pub mod notation;
+pub mod playback;
 pub mod record;
 pub mod relay;
 pub mod replay;

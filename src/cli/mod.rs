@@ -10,6 +10,7 @@ mod failure;
 pub mod fault;
 mod import;
 mod look;
+mod playback;
 pub mod proxy;
 mod recording;
 mod replay;
@@ -69,7 +70,10 @@ Examples:
     etcdtap export calls.mcap --to parquet -o calls.parquet
 
   Drive it again, and see whether another etcd answers the same:
-    etcdtap replay calls.mcap --target http://127.0.0.1:2379";
+    etcdtap replay calls.mcap --target http://127.0.0.1:2379
+
+  Ask it as if it were etcd:
+    etcdtap playback calls.mcap --listen 127.0.0.1:12379 --at 08:05:32";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -99,6 +103,7 @@ enum Command {
     Stats(Box<stats::StatsArgs>),
     Export(Box<export::ExportArgs>),
     Replay(Box<replay::ReplayArgs>),
+    Playback(playback::PlaybackArgs),
     Completions(Completions),
 }
 
@@ -153,6 +158,7 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
         Command::Replay(args) => replay::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Playback(args) => playback::run(&args),
         Command::Completions(Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "etcdtap", &mut script);

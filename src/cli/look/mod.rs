@@ -2,7 +2,7 @@
 
 mod asked;
 mod lines;
-mod moment;
+pub(super) mod moment;
 
 pub(super) use asked::{Asked, LookFlags, WhichFlags};
 pub(super) use lines::Log;

@@ -8,7 +8,7 @@ use crate::notation::parse_duration;
 
 /// A time that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(in crate::cli) enum Moment {
     /// In nanoseconds since 1970.
     At(u64),
     /// Nanoseconds since midnight, UTC.
@@ -21,7 +21,7 @@ const DAY: u64 = 86_400_000_000_000;
 
 /// Reads `2026-11-03T08:05:32Z`, `2026-11-03T08:05` and `2026-11-03` (UTC, as
 /// the log is), `08:05:32`, and `-10m`.
-pub(super) fn parse(text: &str) -> Result<Moment, String> {
+pub(in crate::cli) fn parse(text: &str) -> Result<Moment, String> {
     let wrong = || {
         format!(
             "\"{text}\" is no time; write it such as 2026-11-03T08:05:32Z, 08:05, or -10m (before \

@@ -1,6 +1,6 @@
 //! `etcdtap proxy`.
 
-mod address;
+pub(super) mod address;
 mod armed;
 mod faults;
 mod flags;

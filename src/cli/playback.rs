@@ -1,0 +1,333 @@
+//! `etcdtap playback`: an etcd made of a recording.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::look::{self, moment};
+use super::proxy::address::parse_listen;
+use super::{Failure, io_reason};
+use crate::mvcc::Future;
+use crate::mvcc::knowledge::Revisions;
+use crate::playback::reading::Told;
+use crate::playback::world::Tally;
+use crate::playback::{Pace, Reading, Shared, World, server};
+use crate::record::reader::{Item, Joined, Query, Recordings, Wants};
+
+const EXAMPLES: &str = "\
+Examples:
+  The store as it was when the recording ended:
+    etcdtap playback calls.mcap --listen 127.0.0.1:12379
+    etcdctl --endpoints 127.0.0.1:12379 get --prefix /registry/pods/ --keys-only
+
+  As it was at a revision, or at a time:
+    etcdtap playback calls.mcap --listen 127.0.0.1:12379 --at 10231
+    etcdtap playback calls.mcap --listen 127.0.0.1:12379 --at 08:05:32
+
+  For an API server's start, from where the recording begins:
+    etcdtap playback calls.mcap --listen 127.0.0.1:12379 --pace none
+
+Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 something could not be done; 2 wrong
+usage, no recording, or --at is not in it.";
+
+/// The greatest message that is put together.
+const MOST_MESSAGE: usize = 512 * 1024 * 1024;
+
+/// Bytes of values that are kept at most.
+const MOST_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+
+/// Sentences about what was not known that are printed.
+const MOST_SENTENCES: usize = 10;
+
+/// Play an etcd that is made of a recording
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct PlaybackArgs {
+    /// The recording: files, or folders of them
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Where clients reach it
+    #[arg(long, value_name = "IP:PORT", value_parser = parse_listen)]
+    listen: SocketAddr,
+
+    /// Show the store as it was at this revision or time, and take no writes
+    #[arg(long, value_name = "REVISION|TIME", conflicts_with = "pace")]
+    at: Option<String>,
+
+    /// How the recording goes on after its beginning
+    #[arg(long, value_enum, default_value_t = Pace::AtOnce)]
+    pace: Pace,
+
+    /// What to say of keys that the recording does not know
+    #[arg(long, value_enum, default_value_t = Unknown::Refuse)]
+    unknown: Unknown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Unknown {
+    /// Refuse what would need them, with FAILED_PRECONDITION
+    Refuse,
+    /// Take them to be absent
+    Absent,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &PlaybackArgs) -> Result<ExitCode, Failure> {
+    let asked = args.at.as_deref().map(At::parse).transpose();
+    let asked = asked.map_err(|sentence| Failure::asked(format!("--at: {sentence}")))?;
+    let (told, code) = read(&args.files)?;
+    let Some(stood) = told.past.stood() else {
+        return Err(Failure::asked(
+            "the recording has no answer of etcd's that names a revision: there is nothing to play",
+        ));
+    };
+    let first = told.moments.first().map_or(0, |(at, _)| *at);
+    let moments = told.moments.clone();
+    let start = Start::of(args, asked, &told, stood)?;
+    let mut world = start.world(told, stood);
+    if args.unknown == Unknown::Absent {
+        world.store.take_unknown_as_absent();
+    }
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::failed(format!("no runtime: {}", io_reason(&error))))?;
+    let tally = runtime.block_on(async {
+        let listener = TcpListener::bind(args.listen).await.map_err(|error| {
+            let reason = io_reason(&error);
+            Failure::asked(format!("--listen {}: {reason}", args.listen))
+        })?;
+        let address = listener.local_addr().unwrap_or(args.listen);
+        eprintln!("etcdtap: {}", start.says(&world, stood, address));
+        let shared = Arc::new(Shared::new(world));
+        if start.leases_live {
+            shared.with(|world| world.store.leases_mut().start(0));
+        }
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_handler)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_handler)?;
+        let playing = async {
+            if start.plays {
+                server::play(Arc::clone(&shared), moments, first).await;
+                eprintln!("etcdtap: the recording is over; the store stays where it is");
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            served = server::serve(Arc::clone(&shared), listener) => served.map_err(|error| {
+                Failure::failed(format!("the server ended: {error}"))
+            })?,
+            () = playing => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok::<_, Failure>(shared.with(|world| world.tally.clone()))
+    })?;
+    runtime.shutdown_background();
+    eprint!("{}", summary(&tally));
+    Ok(code)
+}
+
+fn no_handler(error: std::io::Error) -> Failure {
+    let reason = io_reason(&error);
+    Failure::failed(format!("signals cannot be listened for: {reason}"))
+}
+
+/// Reads the whole recording.
+fn read(files: &[PathBuf]) -> Result<(Told, ExitCode), Failure> {
+    let recordings = Recordings::open(files).map_err(|refusal| look::refused(&refusal))?;
+    let query = Query::all(Wants {
+        lines: false,
+        messages: true,
+        headers: false,
+    });
+    let mut reading = Reading::default();
+    let mut items = Joined::new(recordings.read(query), MOST_MESSAGE);
+    for item in items.by_ref() {
+        if let Item::Message(message) = item.map_err(|refusal| look::refused(&refusal))? {
+            reading.handle(*message);
+        }
+        if reading.bytes() > MOST_BYTES {
+            return Err(Failure::failed(format!(
+                "the values of this recording take more than {} GiB, which a playback keeps in \
+                 memory; play back a part of it",
+                MOST_BYTES >> 30
+            )));
+        }
+    }
+    let code = look::said(&items.into_items().wholeness(), 0, true);
+    let told = reading.finish();
+    if told.unread > 0 {
+        eprintln!(
+            "etcdtap: {} of {} messages were cut, hidden or broken, and tell nothing",
+            told.unread,
+            told.unread + told.read
+        );
+    }
+    // That something is missing was said; it is no failure of what is played.
+    let _ = code;
+    Ok((told, ExitCode::SUCCESS))
+}
+
+/// What `--at` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Revision(i64),
+    Moment(moment::Moment),
+}
+
+impl At {
+    fn parse(text: &str) -> Result<At, String> {
+        if let Ok(revision) = text.parse() {
+            return Ok(At::Revision(revision));
+        }
+        moment::parse(text).map(At::Moment).map_err(|sentence| {
+            format!("{sentence}; a whole number is a revision")
+        })
+    }
+}
+
+/// Where a playback begins.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    revision: i64,
+    /// The recording goes on from there.
+    plays: bool,
+    read_only: bool,
+    /// Leases end as they do in etcd.
+    leases_live: bool,
+}
+
+impl Start {
+    fn of(
+        args: &PlaybackArgs,
+        at: Option<At>,
+        told: &Told,
+        stood: Revisions,
+    ) -> Result<Start, Failure> {
+        let revision = match at {
+            None => match args.pace {
+                Pace::AtOnce => stood.to,
+                Pace::Recorded | Pace::None => stood.from,
+            },
+            Some(at) => at.revision(told, stood)?,
+        };
+        let read_only = at.is_some();
+        let plays = !read_only && args.pace == Pace::Recorded;
+        Ok(Start {
+            revision,
+            plays,
+            read_only,
+            // The recording says itself when one is over.
+            leases_live: !read_only && !plays,
+        })
+    }
+
+    fn world(self, told: Told, stood: Revisions) -> World {
+        let told_to = if self.plays { stood.to } else { self.revision };
+        let (mut store, future) = told.past.store_at(self.revision, told_to);
+        if self.read_only {
+            store.close();
+        }
+        World {
+            store,
+            future: if self.plays { future } else { Future::default() },
+            identity: told.identity,
+            version: "3.5.0".into(),
+            tally: Tally::default(),
+        }
+    }
+
+    fn says(self, world: &World, stood: Revisions, address: SocketAddr) -> String {
+        let (keys, bytes) = world.store.size();
+        let mut text = format!(
+            "listening on {address}: revision {} of {} to {}, {keys} keys, {}",
+            self.revision,
+            stood.from,
+            stood.to,
+            size_text(bytes)
+        );
+        if self.read_only {
+            text += "; read-only";
+        }
+        if self.plays {
+            let _ = write!(text, "; {} revisions to come", world.future.len());
+        }
+        text
+    }
+}
+
+impl At {
+    fn revision(self, told: &Told, stood: Revisions) -> Result<i64, Failure> {
+        let revision = match self {
+            At::Revision(revision) => revision,
+            At::Moment(moment) => {
+                let moments = &told.moments;
+                let span = (
+                    moments.first().map_or(0, |(at, _)| *at),
+                    moments.last().map_or(0, |(at, _)| *at),
+                );
+                let at = moment.within(span);
+                let after = moments.partition_point(|(seen, _)| *seen <= at);
+                match after.checked_sub(1) {
+                    Some(last) => moments[last].1,
+                    None => {
+                        return Err(Failure::asked(
+                            "--at is before the first answer of the recording that names a revision",
+                        ));
+                    }
+                }
+            }
+        };
+        match (stood.from..=stood.to).contains(&revision) {
+            true => Ok(revision),
+            false => Err(Failure::asked(format!(
+                "--at {revision}: the recording knows revisions {} to {}",
+                stood.from, stood.to
+            ))),
+        }
+    }
+}
+
+/// What was done, and what could not be.
+fn summary(tally: &Tally) -> String {
+    let calls: BTreeMap<_, _> = tally.calls.iter().collect();
+    let all: u64 = calls.values().copied().sum();
+    let mut text = format!("etcdtap: {all} calls answered");
+    let mut separator = ": ";
+    for (method, times) in calls {
+        let _ = write!(text, "{separator}{method} {times}");
+        separator = ", ";
+    }
+    let _ = writeln!(text, "; {} events told to watches", tally.events);
+    let unknown = tally.times_unknown();
+    if unknown == 0 {
+        text += "etcdtap: nothing was asked for that the recording does not know\n";
+        return text;
+    }
+    let s = if unknown == 1 { "" } else { "s" };
+    let _ = writeln!(text, "etcdtap: {unknown} time{s} the recording did not know what was asked for:");
+    let mut sentences: Vec<_> = tally.unknown.iter().collect();
+    sentences.sort_by(|one, other| other.1.cmp(one.1).then(one.0.cmp(other.0)));
+    for (what, times) in sentences.iter().take(MOST_SENTENCES) {
+        let _ = writeln!(text, "  {times}x {what}");
+    }
+    let more = sentences.len().saturating_sub(MOST_SENTENCES) as u64 + tally.more_unknown;
+    if more > 0 {
+        let _ = writeln!(text, "  and {more} more");
+    }
+    text
+}
+
+fn size_text(bytes: u64) -> String {
+    match bytes {
+        ..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{} KiB", bytes >> 10),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}

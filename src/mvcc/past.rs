@@ -1,0 +1,604 @@
+//! From single facts to what is known of every key at every revision.
+//!
+//! A fact is what one answer or one event says: this was put at that revision, this
+//! existed when the store stood at another, this list was complete. Between the
+//! facts three things let knowledge reach on:
+//!
+//! - *Quiet revisions.* Of a revision whose write was recorded as a whole, all is
+//!   known; of one that a watch has passed, all that happened to the keys it watched.
+//!   What is not said to have changed there has not.
+//! - *Versions.* Between version 3 of a key and version 4 of the same life nothing
+//!   happened to it.
+//! - *The beginning.* At revision 1 every etcd is empty.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::knowledge::{Knowledge, Revisions, joined, onward, since};
+use super::lease::Leases;
+use super::span::Span;
+use super::store::Store;
+use super::timeline::{Life, Place, Timeline, Version, What};
+use crate::etcd::schema::mvccpb::KeyValue;
+
+/// Facts.
+#[derive(Debug, Default)]
+pub struct Past {
+    keys: BTreeMap<Bytes, Facts>,
+    /// At these revisions every key of the span was told.
+    lists: FxHashMap<Span, Vec<i64>>,
+    /// In these every change of the span's keys was told.
+    watched: FxHashMap<Span, Vec<Revisions>>,
+    /// In these every change was told.
+    whole: Vec<Revisions>,
+    leases: BTreeMap<i64, Option<i64>>,
+    /// The least and the greatest revision at which the store was seen standing.
+    stood: Option<Revisions>,
+    /// Bytes of the values.
+    bytes: u64,
+}
+
+/// What was told of one key.
+#[derive(Debug, Default)]
+struct Facts {
+    events: BTreeMap<i64, Fact>,
+    /// It did not exist when the store stood there.
+    absent: Vec<i64>,
+}
+
+#[derive(Debug, Clone)]
+struct Fact {
+    sub: u32,
+    /// What was put; `None`: it was deleted.
+    put: Option<Version>,
+    /// Until when it was seen to be as it was put.
+    until: i64,
+    /// What was there before.
+    before: Before,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    NotTold,
+    Absent,
+    /// What was put at this revision.
+    Put(i64),
+}
+
+/// A put as a request tells of it.
+#[derive(Debug, Clone)]
+pub struct PutSeen {
+    /// The key.
+    pub key: Bytes,
+    /// The value; `None` if the request did not say.
+    pub value: Option<Bytes>,
+    /// The value, or a part of it, was hidden.
+    pub hidden: bool,
+    /// The lease; 0: none.
+    pub lease: i64,
+}
+
+/// What happens after the revision that a store was made for.
+#[derive(Debug, Default)]
+pub struct Future {
+    /// By revision: each key, and what happens to it there.
+    pub(super) entries: BTreeMap<i64, Vec<(Bytes, Place, What)>>,
+}
+
+impl Future {
+    /// The next revision in which something happens.
+    pub fn next(&self) -> Option<i64> {
+        self.entries.keys().next().copied()
+    }
+
+    /// How many revisions there are in which something happens.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing happens any more.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl Past {
+    /// Something was put at a revision, by the `sub`th write of its transaction.
+    pub fn put(&mut self, put: PutSeen, revision: i64, sub: u32) {
+        self.lease(put.lease, None);
+        let version = Version {
+            life: None,
+            value: put.value,
+            lease: put.lease,
+            hidden: put.hidden,
+        };
+        self.add_put(&put.key, revision, sub, version);
+    }
+
+    /// A key and its value were told, as an event or as a part of an answer of a
+    /// store that stood at `at`. Of an event, `sub` is its place in its transaction, as
+    /// far as it is known; it only sets it off from others of the same revision.
+    pub fn seen(&mut self, kv: &KeyValue, hidden: bool, has_value: bool, at: i64, sub: u32) {
+        if kv.mod_revision <= 0 || at < kv.mod_revision {
+            return;
+        }
+        self.lease(kv.lease, None);
+        let life = Life {
+            created: kv.create_revision,
+            version: kv.version,
+        };
+        let version = Version {
+            life: (kv.version > 0 && kv.create_revision > 0).then_some(life),
+            value: has_value.then(|| kv.value.clone()),
+            lease: kv.lease,
+            hidden,
+        };
+        let fact = self.add_put(&kv.key, kv.mod_revision, sub, version);
+        fact.until = fact.until.max(at);
+    }
+
+    /// A key was deleted.
+    pub fn deleted(&mut self, key: &Bytes, revision: i64, sub: u32) {
+        let fact = self.facts(key).events.entry(revision);
+        let fact = fact.or_insert_with(|| Fact::new(sub, None, revision));
+        fact.sub = fact.sub.max(sub);
+    }
+
+    /// Before what happened to the key at a revision, there was what was put at
+    /// another; 0: nothing.
+    pub fn followed(&mut self, key: &Bytes, revision: i64, before: i64) {
+        if before > 0 {
+            let version = Version {
+                life: None,
+                value: None,
+                lease: 0,
+                hidden: false,
+            };
+            let known = self.keys.get(key);
+            if known.is_none_or(|facts| !facts.events.contains_key(&before)) {
+                self.add_put(key, before, 0, version);
+            }
+        }
+        if let Some(fact) = self.facts(key).events.get_mut(&revision) {
+            fact.before = match before {
+                ..=0 => Before::Absent,
+                before => Before::Put(before),
+            };
+        }
+    }
+
+    /// A key did not exist when the store stood at a revision.
+    pub fn absent(&mut self, key: &Bytes, at: i64) {
+        self.facts(key).absent.push(at);
+    }
+
+    /// Every key of the span that existed at a revision was told.
+    pub fn listed(&mut self, span: Span, at: i64) {
+        match span.is_key() {
+            true if self.keys.get(&span.start).is_none_or(|facts| !facts.stands_at(at)) => {
+                self.absent(&span.start, at);
+            }
+            true => {}
+            false => self.lists.entry(span).or_default().push(at),
+        }
+    }
+
+    /// Every change of the span's keys in these revisions was told.
+    pub fn watched(&mut self, span: Span, revisions: Revisions) {
+        if revisions.from <= revisions.to {
+            self.watched.entry(span).or_default().push(revisions);
+        }
+    }
+
+    /// All that a revision did was told.
+    pub fn whole(&mut self, revision: i64) {
+        match self.whole.last_mut() {
+            Some(last) if last.to + 1 == revision => last.to = revision,
+            _ => self.whole.push(Revisions {
+                from: revision,
+                to: revision,
+            }),
+        }
+    }
+
+    /// There is a lease, of so many seconds if that is known.
+    pub fn lease(&mut self, id: i64, ttl: Option<i64>) {
+        if id != 0 {
+            let known = self.leases.entry(id).or_default();
+            *known = ttl.or(*known);
+        }
+    }
+
+    /// The store stood at a revision.
+    pub fn stood_at(&mut self, revision: i64) {
+        if revision > 0 {
+            let stood = self.stood.get_or_insert(Revisions {
+                from: revision,
+                to: revision,
+            });
+            stood.from = stood.from.min(revision);
+            stood.to = stood.to.max(revision);
+        }
+    }
+
+    /// The store came to a revision, at some time.
+    pub fn reached(&mut self, revision: i64) {
+        match &mut self.stood {
+            Some(stood) => stood.to = stood.to.max(revision),
+            None => self.stood_at(revision),
+        }
+    }
+
+    /// From which revision to which the store was seen standing.
+    pub fn stood(&self) -> Option<Revisions> {
+        self.stood
+    }
+
+    /// Keys of which something was told.
+    pub fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// What the values take, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn facts(&mut self, key: &Bytes) -> &mut Facts {
+        if !self.keys.contains_key(key) {
+            let key = Bytes::copy_from_slice(key);
+            self.keys.insert(key, Facts::default());
+        }
+        self.keys.entry(key.clone()).or_default()
+    }
+
+    fn add_put(&mut self, key: &Bytes, revision: i64, sub: u32, version: Version) -> &mut Fact {
+        let mut added = 0;
+        let facts = self.facts(key);
+        let fact = facts
+            .events
+            .entry(revision)
+            .or_insert_with(|| Fact::new(sub, None, revision));
+        fact.sub = fact.sub.max(sub);
+        let known = fact.put.get_or_insert(Version {
+            life: None,
+            value: None,
+            lease: 0,
+            hidden: false,
+        });
+        known.life = version.life.or(known.life);
+        known.lease = known.lease.max(version.lease);
+        // What was told openly counts for more than what was hidden.
+        let better = known.value.is_none() || (known.hidden && !version.hidden);
+        if let Some(value) = version.value
+            && better
+        {
+            added = value.len() as u64;
+            // A copy: a slice would keep the whole answer.
+            known.value = Some(Bytes::copy_from_slice(&value));
+            known.hidden = version.hidden;
+        }
+        self.bytes += added;
+        let facts = self.keys.entry(key.clone()).or_default();
+        facts
+            .events
+            .entry(revision)
+            .or_insert_with(|| Fact::new(sub, None, revision))
+    }
+
+    /// The store as it stood at a revision, with its past, and what came then. Past
+    /// `told_to` nothing happens unseen: what is known then stays known.
+    pub fn store_at(mut self, revision: i64, told_to: i64) -> (Store, Future) {
+        let whole = joined(std::mem::take(&mut self.whole));
+        let watched: Vec<(Span, Vec<Revisions>)> = self
+            .watched
+            .drain()
+            .map(|(span, revisions)| (span, joined(revisions)))
+            .collect();
+        let mut lists: Vec<(Span, Vec<i64>)> = self.lists.drain().collect();
+        lists.push((Span::all(), vec![1]));
+
+        let known_from = known_from(&whole, self.stood);
+        let mut leases = Leases::default();
+        for (id, ttl) in &self.leases {
+            leases.known(*id, *ttl);
+        }
+        let mut store = Store {
+            keys: BTreeMap::new(),
+            changed: BTreeMap::new(),
+            revision,
+            compacted: known_from,
+            knowledge: knowledge(&whole, &watched, &lists, told_to),
+            leases,
+            read_only: false,
+            unknown_is_absent: false,
+            ahead: 0,
+            overwritten: FxHashSet::default(),
+        };
+        let mut future = Future::default();
+        let mut changed: BTreeMap<i64, Vec<(Place, Bytes)>> = BTreeMap::new();
+        for (key, mut facts) in self.keys {
+            let about = |span: &Span| span.contains(&key);
+            for (_, at) in lists.iter().filter(|(span, _)| about(span)) {
+                let told = at.iter().filter(|at| !facts.stands_at(**at));
+                let told: Vec<i64> = told.copied().collect();
+                facts.absent.extend(told);
+            }
+            let quiet = watched.iter().filter(|(span, _)| about(span));
+            let quiet = quiet.flat_map(|(_, revisions)| revisions.iter().copied());
+            let quiet = joined(quiet.chain(whole.iter().copied()).collect());
+            let mut timeline = facts.timeline(&quiet);
+            for (place, what) in timeline.split_after(revision) {
+                let entries = future.entries.entry(place.revision).or_default();
+                entries.push((key.clone(), place, what));
+            }
+            for (place, what) in timeline.between(0, revision) {
+                if matches!(what, What::Put(_) | What::Delete) {
+                    let keys = changed.entry(place.revision).or_default();
+                    keys.push((*place, key.clone()));
+                }
+            }
+            if let Some(super::timeline::State::Present(_, version)) = timeline.at(revision) {
+                store.leases.attach(version.lease, &key);
+            }
+            if !timeline.is_empty() {
+                store.keys.insert(key, timeline);
+            }
+        }
+        for (revision, mut keys) in changed {
+            keys.sort_by_key(|(place, _)| *place);
+            let keys = keys.into_iter().map(|(_, key)| key).collect();
+            store.changed.insert(revision, keys);
+        }
+        for entries in future.entries.values_mut() {
+            entries.sort_by_key(|(_, place, _)| *place);
+        }
+        (store, future)
+    }
+}
+
+/// The first revision that can be asked for: the first at which the store was seen,
+/// or 0 if all is known from the very beginning.
+fn known_from(whole: &[Revisions], stood: Option<Revisions>) -> i64 {
+    let first = stood.map_or(1, |stood| stood.from);
+    match onward(whole, 1) >= first {
+        true => 0,
+        false => first,
+    }
+}
+
+/// Where all keys and all changes are known, as of a revision from which on nothing
+/// happens unseen.
+fn knowledge(
+    whole: &[Revisions],
+    watched: &[(Span, Vec<Revisions>)],
+    lists: &[(Span, Vec<i64>)],
+    revision: i64,
+) -> Knowledge {
+    // A list tells of every part of it, and a watch may go on with a part only.
+    let mut spans: Vec<Span> = lists.iter().map(|(span, _)| span.clone()).collect();
+    for (list, _) in lists {
+        for (watch, _) in watched.iter().filter(|(watch, _)| !watch.covers(list)) {
+            spans.push(list.and(watch));
+        }
+    }
+    spans.retain(|span| !span.is_empty());
+    spans.sort_unstable();
+    spans.dedup();
+
+    let mut complete = Vec::new();
+    for span in spans {
+        let quiet = watched.iter().filter(|(watch, _)| watch.covers(&span));
+        let quiet = quiet.flat_map(|(_, revisions)| revisions.iter().copied());
+        let quiet = joined(quiet.chain(whole.iter().copied()).collect());
+        let mut reaches = Vec::new();
+        for (_, at) in lists.iter().filter(|(list, _)| list.covers(&span)) {
+            reaches.extend(at.iter().map(|&at| Revisions {
+                from: since(&quiet, at),
+                to: onward(&quiet, at),
+            }));
+        }
+        for mut reach in joined(reaches) {
+            if reach.from > revision {
+                continue;
+            }
+            if reach.to >= revision {
+                reach.to = i64::MAX;
+            }
+            complete.push((span.clone(), reach));
+        }
+    }
+    // Of those that say less than another, none is needed.
+    let said = complete.clone();
+    let mut place = 0;
+    complete.retain(|(span, reach)| {
+        let me = place;
+        place += 1;
+        !said.iter().enumerate().any(|(other, (wider, longer))| {
+            let covers =
+                wider.covers(span) && longer.from <= reach.from && longer.to >= reach.to;
+            let same = wider == span && longer == reach;
+            covers && (!same || other < me)
+        })
+    });
+
+    let mut changes = Vec::new();
+    let afterwards = Revisions {
+        from: revision.saturating_add(1),
+        to: i64::MAX,
+    };
+    // Nothing happened before the first one.
+    let first = Revisions { from: 0, to: 1 };
+    let whole = whole.iter().copied().filter(|told| told.from <= revision);
+    let whole = joined(whole.chain([first, afterwards]).collect());
+    changes.extend(whole.into_iter().map(|told| (Span::all(), told)));
+    for (span, revisions) in watched {
+        changes.extend(revisions.iter().map(|told| (span.clone(), *told)));
+    }
+    Knowledge { complete, changes }
+}
+
+impl Fact {
+    fn new(sub: u32, put: Option<Version>, at: i64) -> Fact {
+        Fact {
+            sub,
+            put,
+            until: at,
+            before: Before::NotTold,
+        }
+    }
+
+    /// What was there before, as far as the fact itself tells.
+    fn before(&self, at: i64) -> Before {
+        let life = self.put.as_ref().and_then(|version| version.life);
+        match life {
+            Some(life) if life.created == at => Before::Absent,
+            _ => self.before,
+        }
+    }
+}
+
+impl Facts {
+    /// Whether it was told to exist at a revision.
+    fn stands_at(&self, at: i64) -> bool {
+        let last = self.events.range(..=at).next_back();
+        last.is_some_and(|(_, fact)| fact.put.is_some() && fact.until >= at)
+    }
+
+    /// Puts together what is known, revision by revision. `quiet`: the revisions in
+    /// which every change of the key was told.
+    fn timeline(mut self, quiet: &[Revisions]) -> Timeline {
+        self.absent.sort_unstable();
+        self.absent.dedup();
+        let mut entries = Vec::new();
+        let events: Vec<(i64, Fact)> = self.events.into_iter().collect();
+        let mut known = Known {
+            entries: &mut entries,
+            // At revision 1 every etcd is empty.
+            state: None,
+            absent: &self.absent,
+            quiet,
+        };
+        let next = |at: usize| events.get(at).map(|(revision, fact)| (*revision, fact));
+        known.stretch(What::Absent, Place { revision: 1, sub: 0 }, 1, next(0), None);
+        for (at, (revision, fact)) in events.iter().enumerate() {
+            let place = Place {
+                revision: *revision,
+                sub: fact.sub,
+            };
+            let what = match &fact.put {
+                None => What::Delete,
+                Some(version) => What::Put(Version {
+                    life: version.life.or_else(|| known.life_at(*revision)),
+                    ..version.clone()
+                }),
+            };
+            known.stretch(what, place, fact.until, next(at + 1), Some(*revision));
+        }
+        Timeline::new(entries)
+    }
+}
+
+/// A timeline that is being put together.
+struct Known<'k> {
+    entries: &'k mut Vec<(Place, What)>,
+    /// What is there right before the next event, as far as it is known.
+    state: Option<Option<Life>>,
+    absent: &'k [i64],
+    quiet: &'k [Revisions],
+}
+
+impl Known<'_> {
+    /// The life of what is put next, if it is known what it follows.
+    fn life_at(&self, revision: i64) -> Option<Life> {
+        match self.state? {
+            None => Some(Life {
+                created: revision,
+                version: 1,
+            }),
+            Some(life) => Some(Life {
+                created: life.created,
+                version: life.version + 1,
+            }),
+        }
+    }
+
+    /// From something that happened up to what happens next: how far it is known,
+    /// and what is known beyond.
+    fn stretch(
+        &mut self,
+        what: What,
+        place: Place,
+        until: i64,
+        next: Option<(i64, &Fact)>,
+        put_at: Option<i64>,
+    ) {
+        let end = next.map_or(i64::MAX, |(revision, _)| revision - 1);
+        let life = match &what {
+            What::Put(version) => version.life,
+            _ => None,
+        };
+        let is_put = matches!(what, What::Put(_));
+        let mut reach = onward(self.quiet, until).min(end);
+        let before = next.map_or(Before::NotTold, |(revision, fact)| fact.before(revision));
+        if is_put {
+            // The next version of the same life follows at once.
+            let next_life = next.and_then(|(_, fact)| fact.put.as_ref()?.life);
+            let follows = match (life, next_life) {
+                (Some(life), Some(next)) => {
+                    next.created == life.created && next.version == life.version + 1
+                }
+                _ => false,
+            };
+            if follows || put_at.is_some_and(|at| before == Before::Put(at)) {
+                reach = end;
+            }
+        }
+        // Where else it is known not to exist.
+        let mut absences: Vec<Revisions> = Vec::new();
+        let from = place.revision + i64::from(is_put);
+        let first = self.absent.partition_point(|at| *at < from);
+        let told = self.absent[first..].iter().take_while(|at| **at <= end);
+        let told = told.copied().chain(match before {
+            Before::Absent => Some(end),
+            _ => None,
+        });
+        for at in told {
+            absences.push(Revisions {
+                from: since(self.quiet, at).max(from),
+                to: onward(self.quiet, at).min(end),
+            });
+        }
+        self.entries.push((place, what));
+        let mut known_to = reach;
+        let mut exists = is_put;
+        for absence in joined(absences) {
+            if absence.to <= known_to {
+                continue;
+            }
+            if absence.from > known_to.saturating_add(1) {
+                self.mark(known_to + 1, What::Unknown);
+                self.mark(absence.from, What::Absent);
+            } else if exists {
+                self.mark((known_to + 1).max(absence.from), What::Absent);
+            }
+            exists = false;
+            known_to = absence.to;
+        }
+        if known_to < end {
+            self.mark(known_to + 1, What::Unknown);
+            self.state = None;
+        } else {
+            self.state = match exists {
+                false => Some(None),
+                true => life.map(Some),
+            };
+        }
+    }
+
+    fn mark(&mut self, revision: i64, what: What) {
+        self.entries.push((Place { revision, sub: 0 }, what));
+    }
+}

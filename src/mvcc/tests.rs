@@ -1,0 +1,1 @@
+//! The store, with a clock of the test's own.
