@@ -128,7 +128,7 @@ impl Reading {
             }
             (method, false) => {
                 let request = self.waiting.remove(&whose);
-                let request = request.filter(|request| request.path == message.path);
+                let request = request.filter(|request| request.path.text() == path);
                 self.answered(method, request.as_ref(), &message)
             }
         };
