@@ -19,7 +19,8 @@ use crate::mvcc::knowledge::Revisions;
 use crate::playback::reading::Told;
 use crate::playback::world::Tally;
 use crate::playback::{Pace, Reading, Shared, World, server};
-use crate::record::reader::{Item, Joined, Query, Recordings, Wants};
+use crate::record::reader::{Query, Recordings, Wants};
+use crate::record::traffic::Traffic;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,9 +37,6 @@ Examples:
 
 Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 something could not be done; 2 wrong
 usage, no recording, or --at is not in it.";
-
-/// The greatest message that is put together.
-const MOST_MESSAGE: usize = 512 * 1024 * 1024;
 
 /// Bytes of values that are kept at most.
 const MOST_BYTES: u64 = 8 * 1024 * 1024 * 1024;
@@ -142,16 +140,14 @@ fn no_handler(error: std::io::Error) -> Failure {
 fn read(files: &[PathBuf]) -> Result<(Told, ExitCode), Failure> {
     let recordings = Recordings::open(files).map_err(|refusal| look::refused(&refusal))?;
     let query = Query::all(Wants {
-        lines: false,
+        lines: true,
         messages: true,
         headers: false,
     });
     let mut reading = Reading::default();
-    let mut items = Joined::new(recordings.read(query), MOST_MESSAGE);
-    for item in items.by_ref() {
-        if let Item::Message(message) = item.map_err(|refusal| look::refused(&refusal))? {
-            reading.handle(*message);
-        }
+    let mut traffic = Traffic::of(recordings.read(query));
+    for told in traffic.by_ref() {
+        reading.handle(told.map_err(|refusal| look::refused(&refusal))?);
         if reading.bytes() > MOST_BYTES {
             return Err(Failure::failed(format!(
                 "the values of this recording take more than {} GiB, which a playback keeps in \
@@ -160,7 +156,7 @@ fn read(files: &[PathBuf]) -> Result<(Told, ExitCode), Failure> {
             )));
         }
     }
-    let code = look::said(&items.into_items().wholeness(), 0, true);
+    let code = look::said(&traffic.items().wholeness(), 0, true);
     let told = reading.finish();
     if told.unread > 0 {
         eprintln!(

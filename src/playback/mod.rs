@@ -2,7 +2,7 @@
 //!
 //! | file | what it is about |
 //! |---|---|
-//! | [`reading`] | from the messages of a recording to facts about the store |
+//! | [`reading`] | from the traffic of a recording to facts about the store |
 //! | [`world`] | the store that plays, who it says it is, what it refused |
 //! | [`service`] | etcd's services on it |
 //! | [`watching`] | its watch streams |

@@ -1,4 +1,4 @@
-//! From the messages of a recording to facts about the store: what each answer and
+//! From the traffic of a recording to facts about the store: what each answer and
 //! each event says, and nothing that it does not say.
 
 use std::collections::VecDeque;
@@ -22,22 +22,15 @@ use crate::etcd::schema::mvccpb::{Event, KeyValue};
 use crate::http2::Side;
 use crate::mvcc::knowledge::Revisions;
 use crate::mvcc::{Past, PutSeen, Span};
-use crate::record::reader::Message;
 use crate::record::schema::v1::Hidden;
+use crate::record::traffic::{self, Call, CallNumber, Condition, Said, Shape, Step};
 
-/// Requests that may wait for their answers. Beyond it they are forgotten all at
-/// once, and their answers tell less.
-const MOST_WAITING: usize = 65_536;
-
-/// Watch streams that are followed, likewise.
-const MOST_STREAMS: usize = 65_536;
-
-/// Reads a recording's messages, in order.
+/// Reads the traffic of a recording, in order.
 #[derive(Debug, Default)]
 pub struct Reading {
     past: Past,
-    waiting: FxHashMap<Whose, Message>,
-    streams: FxHashMap<Whose, Stream>,
+    /// Those of watches; traffic keeps their number within bounds.
+    streams: FxHashMap<CallNumber, Stream>,
     /// When the store was first seen at a revision that was the highest then, in
     /// nanoseconds since 1970.
     moments: Vec<(u64, i64)>,
@@ -46,9 +39,6 @@ pub struct Reading {
     unread: u64,
     read: u64,
 }
-
-/// Connection and stream.
-type Whose = (u64, u32);
 
 /// Who etcd said it is, last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -96,44 +86,75 @@ struct Watch {
 }
 
 impl Reading {
-    /// Reads a message.
-    pub fn handle(&mut self, message: Message) {
-        let path = message.path.text();
+    /// Reads what is told next.
+    pub fn handle(&mut self, told: traffic::Told) {
+        match told {
+            traffic::Told::Call(call) => self.call(&call),
+            traffic::Told::Stream {
+                number,
+                shape: Shape::Watch,
+                step,
+                ..
+            } => match step {
+                Step::Began { .. } => {}
+                Step::Said { from, index, said } => {
+                    let stream = self.streams.entry(number).or_default();
+                    let goes_on = stream.goes_on(from, index);
+                    self.watch(number, from, goes_on, &said);
+                }
+                Step::Ended(_) => {
+                    self.streams.remove(&number);
+                }
+            },
+            // How an etcd came to be where it is, other streams do not tell.
+            traffic::Told::Stream { .. }
+            | traffic::Told::Opened { .. }
+            | traffic::Told::Closed { .. }
+            | traffic::Told::Loss(_) => {}
+        }
+    }
+
+    fn call(&mut self, call: &Call) {
+        let path = call.path();
         let Some(method) = path.strip_prefix("/etcdserverpb.") else {
             return;
         };
-        let meta = &message.meta;
-        let whose = (meta.connection, meta.stream);
-        let client = message.from() == Some(Side::Client);
-        let is_kv = matches!(method, "KV/Range" | "KV/Put" | "KV/DeleteRange" | "KV/Txn");
-        if !is_kv && !matches!(method, "Watch/Watch" | "Lease/LeaseGrant") {
+        let known = matches!(
+            method,
+            "KV/Range" | "KV/Put" | "KV/DeleteRange" | "KV/Txn" | "Lease/LeaseGrant"
+        );
+        // A call that was refused has no answer, and tells nothing.
+        let Some(response) = call.response.as_ref().filter(|_| known) else {
             return;
-        }
-        if meta.cut || meta.compressed || message.data.len() as u64 != meta.size {
-            self.unread += 1;
-            return;
-        }
-        self.read += 1;
-        let done = match (method, client) {
-            ("Watch/Watch", true) => self.watch_asked(&message, whose),
-            ("Watch/Watch", false) => self.watch_told(&message, whose),
-            ("Lease/LeaseGrant", false) => self.granted(&message),
-            ("Lease/LeaseGrant", true) => Some(()),
-            (_, true) => {
-                if self.waiting.len() >= MOST_WAITING {
-                    self.waiting.clear();
-                }
-                self.waiting.insert(whose, message.clone());
-                Some(())
-            }
-            (method, false) => {
-                let request = self.waiting.remove(&whose);
-                let request = request.filter(|request| request.path.text() == path);
-                self.answered(method, request.as_ref(), &message)
-            }
         };
-        if done.is_none() {
-            self.unread += 1;
+        let readable = |said: &&Said| said.condition == Condition::Whole;
+        let request = call.request.as_ref().filter(readable);
+        let done = match Some(response).filter(readable) {
+            None => None,
+            Some(response) if method == "Lease/LeaseGrant" => self.granted(response),
+            Some(response) => self.answered(method, request, response),
+        };
+        self.count(done);
+    }
+
+    fn watch(&mut self, number: CallNumber, from: Side, goes_on: bool, said: &Said) {
+        let done = match (said.condition, from) {
+            (Condition::Whole, Side::Client) => self.watch_asked(said, number, goes_on),
+            (Condition::Whole, Side::Server) => self.watch_told(said, number, goes_on),
+            _ => None,
+        };
+        if done.is_none()
+            && let Some(stream) = self.streams.get_mut(&number)
+        {
+            stream.missed(from);
+        }
+        self.count(done);
+    }
+
+    fn count(&mut self, done: Option<()>) {
+        match done {
+            Some(()) => self.read += 1,
+            None => self.unread += 1,
         }
     }
 
@@ -153,7 +174,7 @@ impl Reading {
         self.past.bytes()
     }
 
-    fn header(&mut self, header: Option<&ResponseHeader>, message: &Message) -> Option<i64> {
+    fn header(&mut self, header: Option<&ResponseHeader>, said: &Said) -> Option<i64> {
         let header = header?;
         if header.cluster_id != 0 {
             self.identity = Identity {
@@ -162,7 +183,7 @@ impl Reading {
                 term: header.raft_term,
             };
         }
-        self.moment(message.times.whole, header.revision);
+        self.moment(said.times.whole, header.revision);
         (header.revision > 0).then_some(header.revision)
     }
 
@@ -173,9 +194,9 @@ impl Reading {
         }
     }
 
-    fn granted(&mut self, message: &Message) -> Option<()> {
-        let answer = LeaseGrantResponse::decode(message.data.clone()).ok()?;
-        if let Some(revision) = self.header(answer.header.as_ref(), message) {
+    fn granted(&mut self, said: &Said) -> Option<()> {
+        let answer = LeaseGrantResponse::decode(said.data.clone()).ok()?;
+        if let Some(revision) = self.header(answer.header.as_ref(), said) {
             self.past.stood_at(revision);
         }
         if answer.ttl > 0 {
@@ -184,7 +205,7 @@ impl Reading {
         Some(())
     }
 
-    fn answered(&mut self, method: &str, asked: Option<&Message>, answer: &Message) -> Option<()> {
+    fn answered(&mut self, method: &str, asked: Option<&Said>, answer: &Said) -> Option<()> {
         let data = answer.data.clone();
         match method {
             "KV/Range" => {
@@ -250,24 +271,24 @@ impl Reading {
         }
     }
 
-    fn seen(&mut self, kv: &KeyValue, has_value: bool, at: i64, sub: u32, message: &Message) {
-        if is_hidden(&kv.key, message) {
+    fn seen(&mut self, kv: &KeyValue, has_value: bool, at: i64, sub: u32, said: &Said) {
+        if is_hidden(&kv.key, said) {
             return;
         }
-        let hidden = is_hidden(&kv.value, message);
+        let hidden = is_hidden(&kv.value, said);
         self.past.seen(kv, hidden, has_value, at, sub);
     }
 
-    fn ranged(&mut self, asked: &RangeRequest, answer: &RangeResponse, at: i64, message: &Message) {
+    fn ranged(&mut self, asked: &RangeRequest, answer: &RangeResponse, at: i64, said: &Said) {
         let at = if asked.revision > 0 { asked.revision } else { at };
         for kv in &answer.kvs {
-            self.seen(kv, !asked.keys_only, at, 0, message);
+            self.seen(kv, !asked.keys_only, at, 0, said);
         }
         let filtered = asked.min_mod_revision != 0
             || asked.max_mod_revision != 0
             || asked.min_create_revision != 0
             || asked.max_create_revision != 0;
-        let keys_hidden = answer.kvs.iter().any(|kv| is_hidden(&kv.key, message));
+        let keys_hidden = answer.kvs.iter().any(|kv| is_hidden(&kv.key, said));
         if filtered || keys_hidden || (asked.count_only && answer.count > 0) {
             return;
         }
@@ -289,8 +310,8 @@ impl Reading {
         asked: &PutRequest,
         answer: &PutResponse,
         writes: &mut Writes,
-        request: &Message,
-        response: &Message,
+        request: &Said,
+        response: &Said,
     ) {
         if is_hidden(&asked.key, request) {
             writes.all_told = false;
@@ -321,8 +342,8 @@ impl Reading {
         asked: &DeleteRangeRequest,
         answer: &DeleteRangeResponse,
         writes: &mut Writes,
-        request: &Message,
-        response: &Message,
+        request: &Said,
+        response: &Said,
     ) {
         if answer.deleted <= 0 {
             return;
@@ -355,8 +376,8 @@ impl Reading {
         asked: &TxnRequest,
         answer: &TxnResponse,
         writes: &mut Writes,
-        request: &Message,
-        response: &Message,
+        request: &Said,
+        response: &Said,
     ) {
         let branch = match answer.succeeded {
             true => &asked.success,
@@ -408,18 +429,14 @@ impl Reading {
         }
     }
 
-    fn watch_asked(&mut self, message: &Message, whose: Whose) -> Option<()> {
-        let request = WatchRequest::decode(message.data.clone()).ok()?;
-        if self.streams.len() >= MOST_STREAMS {
-            self.streams.clear();
-        }
-        let stream = self.streams.entry(whose).or_default();
-        // One whose creations were missed is not told from another.
-        if !stream.goes_on(message) {
-            stream.asked.clear();
+    fn watch_asked(&mut self, said: &Said, number: CallNumber, goes_on: bool) -> Option<()> {
+        let request = WatchRequest::decode(said.data.clone()).ok()?;
+        let stream = self.streams.entry(number).or_default();
+        if !goes_on {
+            stream.missed(Side::Client);
         }
         if let Some(RequestUnion::CreateRequest(create)) = request.request_union {
-            let hidden = is_hidden(&create.key, message) || is_hidden(&create.range_end, message);
+            let hidden = is_hidden(&create.key, said) || is_hidden(&create.range_end, said);
             if !hidden {
                 stream.asked.push_back(create);
             }
@@ -427,9 +444,9 @@ impl Reading {
         Some(())
     }
 
-    fn watch_told(&mut self, message: &Message, whose: Whose) -> Option<()> {
-        let response = WatchResponse::decode(message.data.clone()).ok()?;
-        let revision = self.header(response.header.as_ref(), message)?;
+    fn watch_told(&mut self, said: &Said, number: CallNumber, goes_on: bool) -> Option<()> {
+        let response = WatchResponse::decode(said.data.clone()).ok()?;
+        let revision = self.header(response.header.as_ref(), said)?;
         self.past.reached(revision);
         let id = response.watch_id;
         // The places in a revision of what this answer tells of it.
@@ -439,21 +456,19 @@ impl Reading {
             let at = event.kv.as_ref().map_or(0, |kv| kv.mod_revision);
             sub = if at == last { sub + 1 } else { 0 };
             last = at;
-            self.happened(event, sub, message);
+            self.happened(event, sub, said);
         }
         let hidden = response.events.iter().any(|event| {
             event
                 .kv
                 .as_ref()
-                .is_some_and(|kv| is_hidden(&kv.key, message))
+                .is_some_and(|kv| is_hidden(&kv.key, said))
         });
-        let Some(stream) = self.streams.get_mut(&whose) else {
+        let Some(stream) = self.streams.get_mut(&number) else {
             return Some(());
         };
-        if !stream.goes_on(message) || hidden {
-            for watch in stream.watches.values_mut() {
-                watch.from = None;
-            }
+        if !goes_on || hidden {
+            stream.missed(Side::Server);
         }
         if response.created {
             if let Some(create) = stream.asked.pop_front()
@@ -490,21 +505,21 @@ impl Reading {
         Some(())
     }
 
-    fn happened(&mut self, event: &Event, sub: u32, message: &Message) {
+    fn happened(&mut self, event: &Event, sub: u32, said: &Said) {
         let Some(kv) = &event.kv else { return };
-        if is_hidden(&kv.key, message) || kv.mod_revision <= 0 {
+        if is_hidden(&kv.key, said) || kv.mod_revision <= 0 {
             return;
         }
         self.past.reached(kv.mod_revision);
-        self.moment(message.times.whole, kv.mod_revision);
+        self.moment(said.times.whole, kv.mod_revision);
         match event.r#type == EventType::Delete as i32 {
             true => self.past.deleted(&kv.key, kv.mod_revision, sub),
-            false => self.seen(kv, true, kv.mod_revision, sub, message),
+            false => self.seen(kv, true, kv.mod_revision, sub, said),
         }
         if let Some(before) = &event.prev_kv
             && before.mod_revision < kv.mod_revision
         {
-            self.seen(before, true, kv.mod_revision - 1, 0, message);
+            self.seen(before, true, kv.mod_revision - 1, 0, said);
             self.past
                 .followed(&kv.key, kv.mod_revision, before.mod_revision);
         }
@@ -513,11 +528,24 @@ impl Reading {
 
 impl Stream {
     /// Counts a message; whether it is the next one of its side.
-    fn goes_on(&mut self, message: &Message) -> bool {
-        let read = &mut self.read[usize::from(message.from() == Some(Side::Server))];
-        let next = *read == message.meta.index;
-        *read = message.meta.index + 1;
+    fn goes_on(&mut self, from: Side, index: u64) -> bool {
+        let read = &mut self.read[usize::from(from == Side::Server)];
+        let next = *read == index;
+        *read = index.saturating_add(1);
         next
+    }
+
+    /// Something that a side said is not known.
+    fn missed(&mut self, from: Side) {
+        match from {
+            // Which creation an answer is about cannot be said any more.
+            Side::Client => self.asked.clear(),
+            Side::Server => {
+                for watch in self.watches.values_mut() {
+                    watch.from = None;
+                }
+            }
+        }
     }
 
     fn created(&mut self, id: i64, create: &WatchCreateRequest, revision: i64) {
@@ -582,16 +610,16 @@ fn kept(span: &Span) -> Span {
     }
 }
 
-/// Whether anything of a field, which is a part of the message, was hidden.
-fn is_hidden(field: &Bytes, message: &Message) -> bool {
-    if message.meta.more_hidden > 0 {
+/// Whether anything of a field, which is a part of what was said, was hidden.
+fn is_hidden(field: &Bytes, said: &Said) -> bool {
+    if said.more_hidden > 0 {
         return true;
     }
-    // It shares the message's buffer.
-    let start = (field.as_ptr() as usize).wrapping_sub(message.data.as_ptr() as usize) as u64;
+    // They are bytes of one buffer.
+    let start = (field.as_ptr() as usize).wrapping_sub(said.data.as_ptr() as usize) as u64;
     let end = start.saturating_add(field.len() as u64);
     let within = |hidden: &Hidden| {
         hidden.offset < end && hidden.offset.saturating_add(hidden.length) > start
     };
-    !field.is_empty() && message.meta.hidden.iter().any(within)
+    !field.is_empty() && said.hidden.iter().any(within)
 }

@@ -11,6 +11,7 @@ mod log;
 mod look;
 mod objects;
 mod pcap;
+mod playback;
 mod recall;
 mod record;
 mod redaction;
