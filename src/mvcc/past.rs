@@ -314,6 +314,7 @@ impl Past {
             leases,
             read_only: false,
             unknown_is_absent: false,
+            began: revision,
             ahead: 0,
             overwritten: FxHashSet::default(),
         };

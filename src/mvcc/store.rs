@@ -1,5 +1,6 @@
 //! The store: reads, writes, compaction.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -34,6 +35,8 @@ pub struct Store {
     pub(super) read_only: bool,
     /// Keys of which nobody told are taken to be absent.
     pub(super) unknown_is_absent: bool,
+    /// The revision at which it began to be written to.
+    pub(super) began: i64,
     /// By how many revisions of its own it is ahead of the recording that it plays.
     pub(super) ahead: i64,
     /// Keys that were written here and not by the recording.
@@ -78,6 +81,7 @@ impl Store {
             leases: Leases::default(),
             read_only: false,
             unknown_is_absent: false,
+            began: 1,
             ahead: 0,
             overwritten: FxHashSet::default(),
         }
@@ -174,9 +178,7 @@ impl Store {
     /// As etcd's: the revision is compacted already, or yet to come.
     pub fn compact(&mut self, asked: &CompactionRequest) -> Result<CompactionResponse, Refusal> {
         self.check_writable()?;
-        // One that was never compacted refuses only what is below zero.
-        let least = if self.compacted == 0 { -1 } else { self.compacted };
-        if asked.revision <= least {
+        if asked.revision <= self.first_revision() {
             return Err(Refusal::Compacted);
         }
         if asked.revision > self.revision {
@@ -227,6 +229,12 @@ impl Store {
             true => Ok(()),
             false => Err(Refusal::LeaseNotFound),
         }
+    }
+
+    /// The first revision that is not compacted. One that was never compacted refuses
+    /// only what is below zero.
+    pub(super) fn first_revision(&self) -> i64 {
+        if self.compacted == 0 { -1 } else { self.compacted }
     }
 
     /// The revision that a Range asks for.
@@ -301,18 +309,18 @@ impl Store {
                 asked.max_create_revision,
             )
         });
-        let order = SortOrder::try_from(asked.sort_order).unwrap_or_default();
-        match target {
-            // They are in the order of their keys.
-            SortTarget::Key => {}
-            SortTarget::Version => kvs.sort_by_key(|kv| kv.version),
-            SortTarget::Create => kvs.sort_by_key(|kv| kv.create_revision),
-            SortTarget::Mod => kvs.sort_by_key(|kv| kv.mod_revision),
-            SortTarget::Value => kvs.sort_by(|one, other| one.value.cmp(&other.value)),
-        }
-        if order == SortOrder::Descend {
-            kvs.reverse();
-        }
+        let descend = asked.sort_order == SortOrder::Descend as i32;
+        let ordered = |order: Ordering| if descend { order.reverse() } else { order };
+        // Equals stay in the order of their keys, either way.
+        kvs.sort_by(|one, other| {
+            ordered(match target {
+                SortTarget::Key => one.key.cmp(&other.key),
+                SortTarget::Version => one.version.cmp(&other.version),
+                SortTarget::Create => one.create_revision.cmp(&other.create_revision),
+                SortTarget::Mod => one.mod_revision.cmp(&other.mod_revision),
+                SortTarget::Value => one.value.cmp(&other.value),
+            })
+        });
         if let Ok(limit @ 1..) = usize::try_from(asked.limit)
             && kvs.len() > limit
         {
@@ -546,9 +554,9 @@ impl Store {
 
     /// The revision of the recording that one of the store's own answers to.
     fn recorded(&self, revision: i64) -> i64 {
-        match revision > self.revision.saturating_sub(self.ahead) {
-            true => revision.saturating_sub(self.ahead),
-            false => revision,
+        match revision <= self.began {
+            true => revision,
+            false => revision.saturating_sub(self.ahead).max(self.began),
         }
     }
 

@@ -124,6 +124,10 @@ impl Store {
                     }
                 }
                 Some(Request::RequestRange(range)) => {
+                    // Only here a revision below zero is one that was compacted.
+                    if range.revision < 0 && range.revision < self.first_revision() {
+                        return Err(Refusal::Compacted);
+                    }
                     self.readable(range.revision, self.revision())?;
                 }
                 _ => {}

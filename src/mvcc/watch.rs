@@ -177,7 +177,8 @@ impl Watches {
                     over.push(id);
                     told.responses.push(WatchResponse {
                         compact_revision: store.compacted(),
-                        ..canceled(store.header(), id)
+                        // etcd says no revision then.
+                        ..canceled(ResponseHeader::default(), id)
                     });
                 }
             }
