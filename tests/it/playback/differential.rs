@@ -20,7 +20,7 @@ use crate::live::patience::soon;
 /// Requests a seed.
 const REQUESTS: usize = 400;
 
-struct Rng(u64);
+pub(super) struct Rng(pub u64);
 
 impl Rng {
     fn below(&mut self, n: u64) -> u64 {
@@ -60,7 +60,7 @@ impl Rng {
         }
     }
 
-    fn range(&mut self, now: i64) -> RangeRequest {
+    pub fn range(&mut self, now: i64) -> RangeRequest {
         let mut asked = RangeRequest {
             key: self.key(),
             range_end: self.range_end(),
@@ -93,7 +93,7 @@ impl Rng {
         asked
     }
 
-    fn put(&mut self) -> PutRequest {
+    pub fn put(&mut self) -> PutRequest {
         let mut asked = PutRequest {
             key: self.key(),
             value: vec![b'v'; self.below(4) as usize].into(),
@@ -108,7 +108,7 @@ impl Rng {
         asked
     }
 
-    fn delete(&mut self) -> DeleteRangeRequest {
+    pub fn delete(&mut self) -> DeleteRangeRequest {
         DeleteRangeRequest {
             key: self.key(),
             range_end: if self.one_in(3) { self.range_end() } else { Bytes::new() },
@@ -142,7 +142,7 @@ impl Rng {
         }
     }
 
-    fn txn(&mut self, now: i64, depth: u32) -> TxnRequest {
+    pub fn txn(&mut self, now: i64, depth: u32) -> TxnRequest {
         let compare = (0..self.below(3)).map(|_| self.compare(now)).collect();
         let success = (0..self.below(4)).map(|_| self.op(now, depth)).collect();
         let failure = (0..self.below(4)).map(|_| self.op(now, depth)).collect();
