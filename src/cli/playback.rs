@@ -182,9 +182,9 @@ impl At {
         if let Ok(revision) = text.parse() {
             return Ok(At::Revision(revision));
         }
-        moment::parse(text).map(At::Moment).map_err(|sentence| {
-            format!("{sentence}; a whole number is a revision")
-        })
+        moment::parse(text)
+            .map(At::Moment)
+            .map_err(|sentence| format!("{sentence}; a whole number is a revision"))
     }
 }
 
@@ -232,7 +232,11 @@ impl Start {
         }
         World {
             store,
-            future: if self.plays { future } else { Future::default() },
+            future: if self.plays {
+                future
+            } else {
+                Future::default()
+            },
             identity: told.identity,
             version: "3.5.0".into(),
             tally: Tally::default(),
@@ -307,7 +311,10 @@ fn summary(tally: &Tally) -> String {
         return text;
     }
     let s = if unknown == 1 { "" } else { "s" };
-    let _ = writeln!(text, "etcdtap: {unknown} time{s} the recording did not know what was asked for:");
+    let _ = writeln!(
+        text,
+        "etcdtap: {unknown} time{s} the recording did not know what was asked for:"
+    );
     let mut sentences: Vec<_> = tally.unknown.iter().collect();
     sentences.sort_by(|one, other| other.1.cmp(one.1).then(one.0.cmp(other.0)));
     for (what, times) in sentences.iter().take(MOST_SENTENCES) {

@@ -63,6 +63,11 @@ fn every_flag_of_import_is_documented() {
     documented("import", include_str!("../../docs/import.md"));
 }
 
+#[test]
+fn every_flag_of_playback_is_documented() {
+    documented("playback", include_str!("../../docs/playback.md"));
+}
+
 fn documented(name: &str, page: &str) {
     let mut command = Arguments::command();
     let command = command.find_subcommand_mut(name).unwrap();

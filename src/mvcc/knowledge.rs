@@ -84,9 +84,7 @@ impl Knowledge {
             let reach = self
                 .changes
                 .iter()
-                .filter(|(known, told)| {
-                    (told.from..=told.to).contains(&at) && known.covers(span)
-                })
+                .filter(|(known, told)| (told.from..=told.to).contains(&at) && known.covers(span))
                 .map(|(_, told)| told.to)
                 .max();
             match reach {

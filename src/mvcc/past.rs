@@ -177,7 +177,11 @@ impl Past {
     /// Every key of the span that existed at a revision was told.
     pub fn listed(&mut self, span: Span, at: i64) {
         match span.is_key() {
-            true if self.keys.get(&span.start).is_none_or(|facts| !facts.stands_at(at)) => {
+            true if self
+                .keys
+                .get(&span.start)
+                .is_none_or(|facts| !facts.stands_at(at)) =>
+            {
                 self.absent(&span.start, at);
             }
             true => {}
@@ -332,6 +336,9 @@ impl Past {
             let quiet = joined(quiet.chain(whole.iter().copied()).collect());
             let mut timeline = facts.timeline(&quiet);
             for (place, what) in timeline.split_after(revision) {
+                if place.revision > told_to {
+                    break;
+                }
                 let entries = future.entries.entry(place.revision).or_default();
                 entries.push((key.clone(), place, what));
             }
@@ -418,8 +425,7 @@ fn knowledge(
         let me = place;
         place += 1;
         !said.iter().enumerate().any(|(other, (wider, longer))| {
-            let covers =
-                wider.covers(span) && longer.from <= reach.from && longer.to >= reach.to;
+            let covers = wider.covers(span) && longer.from <= reach.from && longer.to >= reach.to;
             let same = wider == span && longer == reach;
             covers && (!same || other < me)
         })
@@ -483,7 +489,16 @@ impl Facts {
             quiet,
         };
         let next = |at: usize| events.get(at).map(|(revision, fact)| (*revision, fact));
-        known.stretch(What::Absent, Place { revision: 1, sub: 0 }, 1, next(0), None);
+        known.stretch(
+            What::Absent,
+            Place {
+                revision: 1,
+                sub: 0,
+            },
+            1,
+            next(0),
+            None,
+        );
         for (at, (revision, fact)) in events.iter().enumerate() {
             let place = Place {
                 revision: *revision,

@@ -76,7 +76,9 @@ impl fmt::Display for Refusal {
             Refusal::LeaseExists => "etcdserver: lease already exists",
             Refusal::TtlTooLarge => "etcdserver: too large lease TTL",
             Refusal::InvalidSort => "etcdserver: invalid sort option",
-            Refusal::Unknown(what) => return write!(f, "etcdtap: the recording does not know {what}"),
+            Refusal::Unknown(what) => {
+                return write!(f, "etcdtap: the recording does not know {what}");
+            }
             Refusal::ReadOnly => {
                 "etcdtap: this is a revision of the past, it cannot be written to; play back \
                  without --at"

@@ -234,7 +234,11 @@ impl Store {
     /// The first revision that is not compacted. One that was never compacted refuses
     /// only what is below zero.
     pub(super) fn first_revision(&self) -> i64 {
-        if self.compacted == 0 { -1 } else { self.compacted }
+        if self.compacted == 0 {
+            -1
+        } else {
+            self.compacted
+        }
     }
 
     /// The revision that a Range asks for.
@@ -277,7 +281,11 @@ impl Store {
     }
 
     /// A Range while `current` is the revision that is seen.
-    pub(super) fn read(&self, asked: &RangeRequest, current: i64) -> Result<RangeResponse, Refusal> {
+    pub(super) fn read(
+        &self,
+        asked: &RangeRequest,
+        current: i64,
+    ) -> Result<RangeResponse, Refusal> {
         let revision = self.readable(asked.revision, current)?;
         let span = Span::asked(&asked.key, &asked.range_end);
         let present = self.present(&span, revision)?;
@@ -295,9 +303,8 @@ impl Store {
             let values = !asked.keys_only || target == SortTarget::Value;
             kvs.push(key_value(key, place, version, values)?);
         }
-        let outside = |at: i64, least: i64, most: i64| {
-            (least != 0 && at < least) || (most != 0 && at > most)
-        };
+        let outside =
+            |at: i64, least: i64, most: i64| (least != 0 && at < least) || (most != 0 && at > most);
         kvs.retain(|kv| {
             !outside(
                 kv.mod_revision,

@@ -27,7 +27,12 @@ fn prefix(start: &'static str, end: &'static str) -> Span {
     Span::asked(&start.into(), &end.into())
 }
 
-fn range(store: &Store, key: &'static str, end: &'static str, revision: i64) -> Result<RangeResponse, Refusal> {
+fn range(
+    store: &Store,
+    key: &'static str,
+    end: &'static str,
+    revision: i64,
+) -> Result<RangeResponse, Refusal> {
     store.range(&RangeRequest {
         key: key.into(),
         range_end: end.into(),
@@ -40,7 +45,9 @@ fn range(store: &Store, key: &'static str, end: &'static str, revision: i64) -> 
 fn values(answer: Result<RangeResponse, Refusal>) -> Result<Vec<String>, String> {
     let values = |answer: RangeResponse| {
         let values = answer.kvs.into_iter().map(|kv| kv.value);
-        values.map(|value| String::from_utf8(value.into()).unwrap()).collect()
+        values
+            .map(|value| String::from_utf8(value.into()).unwrap())
+            .collect()
     };
     answer.map(values).map_err(|refusal| refusal.to_string())
 }
@@ -106,11 +113,21 @@ fn what_nobody_told_is_refused_and_says_what_it_is() {
         "etcdtap: the recording does not know /nodes/a at revision 20"
     );
     // A part of what is known is known.
-    assert_eq!(values(range(&store, "/pods/b", "/pods/c", 20)).unwrap().len(), 1);
+    assert_eq!(
+        values(range(&store, "/pods/b", "/pods/c", 20))
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(values(range(&store, "/pods/zzz", "", 20)).unwrap().len(), 0);
     let told = history(&store, "/", "0", 11);
     assert_eq!(told.len(), 1);
-    assert!(told[0].canceled && told[0].cancel_reason.contains("does not know what revision 11 did"));
+    assert!(
+        told[0].canceled
+            && told[0]
+                .cancel_reason
+                .contains("does not know what revision 11 did")
+    );
 }
 
 #[test]
@@ -120,7 +137,10 @@ fn nothing_is_known_past_the_end_of_a_watch() {
     let (store, _) = past.store_at(30, 30);
     let unknown = values(range(&store, "/pods/", "/pods0", 30)).unwrap_err();
     assert!(unknown.contains("does not know /pods/a"), "{unknown}");
-    assert_eq!(values(range(&store, "/pods/", "/pods0", 20)).unwrap().len(), 2);
+    assert_eq!(
+        values(range(&store, "/pods/", "/pods0", 20)).unwrap().len(),
+        2
+    );
 }
 
 #[test]
@@ -134,9 +154,15 @@ fn versions_that_follow_one_another_leave_nothing_between() {
     past.reached(41);
     let (store, _) = past.store_at(41, 41);
     assert_eq!(values(range(&store, "/a", "", 39)).unwrap(), ["/a@5"]);
-    assert!(values(range(&store, "/b", "", 39)).is_err(), "a version is missing");
+    assert!(
+        values(range(&store, "/b", "", 39)).is_err(),
+        "a version is missing"
+    );
     assert_eq!(values(range(&store, "/b", "", 10)).unwrap(), ["/b@6"]);
-    assert!(values(range(&store, "/a", "", 41)).is_err(), "it may have gone on");
+    assert!(
+        values(range(&store, "/a", "", 41)).is_err(),
+        "it may have gone on"
+    );
     assert_eq!(values(range(&store, "/b", "", 41)).unwrap(), ["/b@40"]);
 }
 
@@ -178,7 +204,11 @@ fn whole() -> Past {
 fn an_etcd_whose_every_write_was_recorded_is_known_altogether() {
     let (mut store, _) = whole().store_at(4, 4);
     let read = range(&store, "\0", "\0", 0).unwrap();
-    let lives: Vec<_> = read.kvs.iter().map(|kv| (kv.create_revision, kv.version)).collect();
+    let lives: Vec<_> = read
+        .kvs
+        .iter()
+        .map(|kv| (kv.create_revision, kv.version))
+        .collect();
     assert_eq!(lives, [(2, 2), (3, 1)]);
     assert_eq!(values(range(&store, "\0", "\0", 1)).unwrap().len(), 0);
     assert_eq!(history(&store, "\0", "\0", 1)[0].events.len(), 3);
@@ -212,10 +242,16 @@ fn a_recording_goes_on_around_writes_of_ones_own() {
     assert_eq!(store.revision(), 5);
     let read = range(&store, "/a", "", 0).unwrap();
     assert_eq!(read.kvs[0].value, "/a@4");
-    assert_eq!((read.kvs[0].create_revision, read.kvs[0].mod_revision), (2, 5));
+    assert_eq!(
+        (read.kvs[0].create_revision, read.kvs[0].mod_revision),
+        (2, 5)
+    );
     assert_eq!(read.kvs[0].version, 3);
     let told = watches.poll(&store, 0).responses;
-    let revisions: Vec<_> = told.iter().map(|one| one.header.unwrap().revision).collect();
+    let revisions: Vec<_> = told
+        .iter()
+        .map(|one| one.header.unwrap().revision)
+        .collect();
     assert_eq!(revisions, [3, 4, 5]);
 }
 
@@ -267,7 +303,12 @@ fn leases_end_when_nobody_keeps_them_alive_and_take_their_keys_along() {
     assert_eq!(store.revision(), 3);
     assert_eq!(range(&store, "/a", "", 0).unwrap().count, 0);
     assert_eq!(store.lease_time_to_live(&asked, 0).unwrap().ttl, -1);
-    assert_eq!(store.lease_keep_alive(&LeaseKeepAliveRequest { id: 7 }, 0).ttl, 0);
+    assert_eq!(
+        store
+            .lease_keep_alive(&LeaseKeepAliveRequest { id: 7 }, 0)
+            .ttl,
+        0
+    );
 }
 
 #[test]
@@ -277,7 +318,11 @@ fn a_lease_of_which_only_the_keys_are_known_does_not_end() {
     assert_eq!(store.expire(u64::MAX), 0);
     let asked = LeaseTimeToLiveRequest { id: 7, keys: true };
     let refused = store.lease_time_to_live(&asked, 0).unwrap_err();
-    assert!(refused.to_string().contains("for how long lease 7 was granted"));
+    assert!(
+        refused
+            .to_string()
+            .contains("for how long lease 7 was granted")
+    );
 }
 
 #[test]
@@ -331,6 +376,12 @@ fn a_great_answer_comes_in_fragments_to_those_who_allow_it() {
     let mut watches = Watches::default();
     watches.create(&store, &create, 0);
     let told = watches.poll(&store, 0).responses;
-    let fragments: Vec<_> = told.iter().map(|one| (one.events.len(), one.fragment)).collect();
-    assert_eq!(fragments, [(1, true), (1, true), (1, true), (1, true), (1, false)]);
+    let fragments: Vec<_> = told
+        .iter()
+        .map(|one| (one.events.len(), one.fragment))
+        .collect();
+    assert_eq!(
+        fragments,
+        [(1, true), (1, true), (1, true), (1, true), (1, false)]
+    );
 }

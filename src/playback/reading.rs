@@ -280,7 +280,11 @@ impl Reading {
     }
 
     fn ranged(&mut self, asked: &RangeRequest, answer: &RangeResponse, at: i64, said: &Said) {
-        let at = if asked.revision > 0 { asked.revision } else { at };
+        let at = if asked.revision > 0 {
+            asked.revision
+        } else {
+            at
+        };
         for kv in &answer.kvs {
             self.seen(kv, !asked.keys_only, at, 0, said);
         }
@@ -332,7 +336,8 @@ impl Reading {
         }
         if let Some(before) = &answer.prev_kv {
             self.seen(before, true, writes.at - 1, 0, response);
-            self.past.followed(&asked.key, writes.at, before.mod_revision);
+            self.past
+                .followed(&asked.key, writes.at, before.mod_revision);
         }
         writes.sub += 1;
     }
@@ -458,12 +463,10 @@ impl Reading {
             last = at;
             self.happened(event, sub, said);
         }
-        let hidden = response.events.iter().any(|event| {
-            event
-                .kv
-                .as_ref()
-                .is_some_and(|kv| is_hidden(&kv.key, said))
-        });
+        let hidden = response
+            .events
+            .iter()
+            .any(|event| event.kv.as_ref().is_some_and(|kv| is_hidden(&kv.key, said)));
         let Some(stream) = self.streams.get_mut(&number) else {
             return Some(());
         };
@@ -589,7 +592,10 @@ fn revision_of(compare: &Compare) -> Option<i64> {
     if compare.result != CompareResult::Equal as i32 || !compare.range_end.is_empty() {
         return None;
     }
-    match (CompareTarget::try_from(compare.target), &compare.target_union) {
+    match (
+        CompareTarget::try_from(compare.target),
+        &compare.target_union,
+    ) {
         (Ok(CompareTarget::Mod), Some(TargetUnion::ModRevision(revision))) => Some(*revision),
         (Ok(CompareTarget::Mod | CompareTarget::Create | CompareTarget::Version), None) => Some(0),
         (Ok(CompareTarget::Create), Some(TargetUnion::CreateRevision(0)))

@@ -35,7 +35,10 @@ const LEASES_EVERY: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// If the listener fails.
-pub async fn serve(shared: Arc<Shared>, listener: TcpListener) -> Result<(), tonic::transport::Error> {
+pub async fn serve(
+    shared: Arc<Shared>,
+    listener: TcpListener,
+) -> Result<(), tonic::transport::Error> {
     let leases = Arc::clone(&shared);
     let leases = async move {
         loop {

@@ -47,21 +47,33 @@ async fn is_an_etcd(recording: &Imported, last: usize, keys: usize, prefix: &str
     let player = Player::start(&recording.path, &[]).await;
     for version in [Version::V3_4, Version::V3_5] {
         let etcdctl = player.etcdctl(version);
-        let all = etcdctl.run(["get", "--prefix", "/", "--keys-only"]).await.ok();
+        let all = etcdctl
+            .run(["get", "--prefix", "/", "--keys-only"])
+            .await
+            .ok();
         let listed: Vec<_> = all.lines().filter(|line| !line.is_empty()).collect();
         assert_eq!(listed.len(), keys);
-        let some = etcdctl.run(["get", "--prefix", prefix, "--keys-only"]).await.ok();
+        let some = etcdctl
+            .run(["get", "--prefix", prefix, "--keys-only"])
+            .await
+            .ok();
         let some: Vec<_> = some.lines().filter(|line| !line.is_empty()).collect();
-        let expected: Vec<_> = listed.iter().filter(|key| key.starts_with(prefix)).collect();
+        let expected: Vec<_> = listed
+            .iter()
+            .filter(|key| key.starts_with(prefix))
+            .collect();
         assert!(some.iter().eq(expected.into_iter()));
         // The namespace was deleted in the end, and its pods with it.
-        let pods = etcdctl.run(["get", "--prefix", "/registry/pods/lab/"]).await.ok();
+        let pods = etcdctl
+            .run(["get", "--prefix", "/registry/pods/lab/"])
+            .await
+            .ok();
         assert_eq!(pods, "");
         etcdctl.run(["endpoint", "health"]).await.ok();
         etcdctl.run(["endpoint", "status"]).await.ok();
         etcdctl.run(["member", "list"]).await.ok();
         // Every write was recorded, so every revision has its event.
-        let mut watch = etcdctl.spawn(["watch", "--prefix", "/", "--rev", "1"]);
+        let watch = etcdctl.spawn(["watch", "--prefix", "/", "--rev", "1"]);
         let is_event = |line: &str| line == "PUT" || line == "DELETE";
         crate::live::patience::until("all events were told", async || {
             (watch.output.count(is_event) >= last - 1).then_some(())
@@ -70,8 +82,14 @@ async fn is_an_etcd(recording: &Imported, last: usize, keys: usize, prefix: &str
         watch.kill().await;
     }
     let said = player.end().await;
-    assert!(said.contains(&format!("revision {last} of 1 to {last}, {keys} keys")), "{said}");
-    assert!(said.contains("nothing was asked for that the recording does not know"), "{said}");
+    assert!(
+        said.contains(&format!("revision {last} of 1 to {last}, {keys} keys")),
+        "{said}"
+    );
+    assert!(
+        said.contains("nothing was asked for that the recording does not know"),
+        "{said}"
+    );
 
     // While the deployment was there.
     let player = Player::start(&recording.path, &["--at", "900"]).await;
@@ -79,11 +97,22 @@ async fn is_an_etcd(recording: &Imported, last: usize, keys: usize, prefix: &str
         let etcdctl = player.etcdctl(version);
         let pods = etcdctl.run(["get", "--prefix", "/registry/pods/lab/", "--keys-only"]);
         let pods = pods.await.ok();
-        assert!(pods.lines().any(|line| line.starts_with("/registry/pods/lab/web-")), "{pods}");
+        assert!(
+            pods.lines()
+                .any(|line| line.starts_with("/registry/pods/lab/web-")),
+            "{pods}"
+        );
         let refused = etcdctl.run(["put", "/registry/x", "y"]).await;
-        assert!(refused.error().contains("cannot be written to"), "{refused:?}");
+        assert!(
+            refused.error().contains("cannot be written to"),
+            "{refused:?}"
+        );
         let later = etcdctl.run(["get", "/registry/x", "--rev", "901"]).await;
-        assert!(later.error().contains("required revision is a future revision"));
+        assert!(
+            later
+                .error()
+                .contains("required revision is a future revision")
+        );
     }
     player.end().await;
 }

@@ -111,7 +111,11 @@ impl Rng {
     pub fn delete(&mut self) -> DeleteRangeRequest {
         DeleteRangeRequest {
             key: self.key(),
-            range_end: if self.one_in(3) { self.range_end() } else { Bytes::new() },
+            range_end: if self.one_in(3) {
+                self.range_end()
+            } else {
+                Bytes::new()
+            },
             prev_kv: self.one_in(2),
         }
     }
@@ -119,14 +123,23 @@ impl Rng {
     fn compare(&mut self, now: i64) -> Compare {
         let near = now - self.below(10) as i64;
         let (target, union) = match self.below(5) {
-            0 => (CompareTarget::Version, TargetUnion::Version(self.below(4) as i64)),
+            0 => (
+                CompareTarget::Version,
+                TargetUnion::Version(self.below(4) as i64),
+            ),
             1 => (CompareTarget::Create, TargetUnion::CreateRevision(near)),
-            2 => (CompareTarget::Mod, TargetUnion::ModRevision(if self.one_in(2) { 0 } else { near })),
+            2 => (
+                CompareTarget::Mod,
+                TargetUnion::ModRevision(if self.one_in(2) { 0 } else { near }),
+            ),
             3 => (
                 CompareTarget::Value,
                 TargetUnion::Value(vec![b'v'; self.below(4) as usize].into()),
             ),
-            _ => (CompareTarget::Lease, TargetUnion::Lease(self.below(3) as i64)),
+            _ => (
+                CompareTarget::Lease,
+                TargetUnion::Lease(self.below(3) as i64),
+            ),
         };
         Compare {
             result: match self.below(4) {
@@ -138,7 +151,11 @@ impl Rng {
             target: target as i32,
             key: self.key(),
             target_union: (!self.one_in(10)).then_some(union),
-            range_end: if self.one_in(4) { self.range_end() } else { Bytes::new() },
+            range_end: if self.one_in(4) {
+                self.range_end()
+            } else {
+                Bytes::new()
+            },
         }
     }
 
@@ -146,7 +163,11 @@ impl Rng {
         let compare = (0..self.below(3)).map(|_| self.compare(now)).collect();
         let success = (0..self.below(4)).map(|_| self.op(now, depth)).collect();
         let failure = (0..self.below(4)).map(|_| self.op(now, depth)).collect();
-        TxnRequest { compare, success, failure }
+        TxnRequest {
+            compare,
+            success,
+            failure,
+        }
     }
 
     fn op(&mut self, now: i64, depth: u32) -> RequestOp {
@@ -156,7 +177,9 @@ impl Rng {
             5 | 6 => Request::RequestDeleteRange(self.delete()),
             _ => Request::RequestTxn(self.txn(now, depth - 1)),
         };
-        RequestOp { request: Some(request) }
+        RequestOp {
+            request: Some(request),
+        }
     }
 }
 
@@ -206,15 +229,16 @@ fn told<T>(answer: Result<tonic::Response<T>, Status>) -> Result<T, (Code, Strin
 }
 
 fn ours<T>(answer: Result<T, Refusal>) -> Result<T, (Code, String)> {
-    answer.map_err(|refusal| {
-        (Code::from_i32(refusal.code().0 as i32), refusal.to_string())
-    })
+    answer.map_err(|refusal| (Code::from_i32(refusal.code().0 as i32), refusal.to_string()))
 }
 
 /// Who answered differs, and nothing else may.
 fn plain(header: &mut Option<ResponseHeader>) {
     if let Some(header) = header {
-        *header = ResponseHeader { revision: header.revision, ..ResponseHeader::default() };
+        *header = ResponseHeader {
+            revision: header.revision,
+            ..ResponseHeader::default()
+        };
     }
 }
 
@@ -287,15 +311,25 @@ async fn compare(seed: u64, channel: Channel) {
                 same(seed, n, &asked, (theirs, ours(store.txn(&asked))));
             }
             36 => {
-                let asked = LeaseGrantRequest { id: 1 + rng.below(3) as i64, ttl: 1000 };
+                let asked = LeaseGrantRequest {
+                    id: 1 + rng.below(3) as i64,
+                    ttl: 1000,
+                };
                 let mut theirs = told(lease.lease_grant(asked).await);
                 if let Ok(answer) = &mut theirs {
                     plain(&mut answer.header);
                 }
-                same(seed, n, &asked, (theirs, ours(store.lease_grant(&asked, 0))));
+                same(
+                    seed,
+                    n,
+                    &asked,
+                    (theirs, ours(store.lease_grant(&asked, 0))),
+                );
             }
             37 => {
-                let asked = LeaseRevokeRequest { id: 1 + rng.below(3) as i64 };
+                let asked = LeaseRevokeRequest {
+                    id: 1 + rng.below(3) as i64,
+                };
                 let mut theirs = told(lease.lease_revoke(asked).await);
                 if let Ok(answer) = &mut theirs {
                     plain(&mut answer.header);
@@ -303,7 +337,10 @@ async fn compare(seed: u64, channel: Channel) {
                 same(seed, n, &asked, (theirs, ours(store.lease_revoke(&asked))));
             }
             38 => {
-                let asked = LeaseTimeToLiveRequest { id: 1 + rng.below(3) as i64, keys: true };
+                let asked = LeaseTimeToLiveRequest {
+                    id: 1 + rng.below(3) as i64,
+                    keys: true,
+                };
                 let mut theirs = told(lease.lease_time_to_live(asked).await);
                 if let Ok(answer) = &mut theirs {
                     plain(&mut answer.header);
@@ -332,13 +369,20 @@ async fn compare(seed: u64, channel: Channel) {
         }
         assert!(store.revision() >= before);
     }
-    assert!(store.revision() > 50 && refused > 5, "seed {seed} did little");
+    assert!(
+        store.revision() > 50 && refused > 5,
+        "seed {seed} did little"
+    );
     for _ in 0..12 {
         let create = WatchCreateRequest {
             key: rng.key(),
             range_end: rng.range_end(),
             start_revision: (store.compacted() - 1 + rng.below(40) as i64).max(1),
-            filters: if rng.one_in(4) { vec![rng.below(2) as i32] } else { Vec::new() },
+            filters: if rng.one_in(4) {
+                vec![rng.below(2) as i32]
+            } else {
+                Vec::new()
+            },
             prev_kv: rng.one_in(2),
             ..WatchCreateRequest::default()
         };
@@ -364,7 +408,10 @@ async fn watch(seed: u64, store: &Store, channel: Channel, create: WatchCreateRe
     requests.send(request).await.unwrap();
     let stream = tokio_stream::wrappers::ReceiverStream::new(stream);
     let mut client = WatchClient::new(channel);
-    let mut answers = soon("a watch", client.watch(stream)).await.unwrap().into_inner();
+    let mut answers = soon("a watch", client.watch(stream))
+        .await
+        .unwrap()
+        .into_inner();
     let mut got = Vec::new();
     for _ in 0..expected.len() {
         let answer = soon("an answer of a watch", answers.message()).await;

@@ -42,8 +42,11 @@ impl Player {
         }
     }
 
+    /// Without a scheme: with one, etcdctl 3.4 sends it as a part of `:authority` to
+    /// some services, which the HTTP/2 library refuses.
     pub fn etcdctl(&self, version: Version) -> Etcdctl {
-        Etcdctl::of(version, std::slice::from_ref(&self.url))
+        let address = self.url.trim_start_matches("http://");
+        Etcdctl::of(version, &[address.to_owned()])
     }
 
     /// Ends it as Ctrl-C does, and takes what it said.

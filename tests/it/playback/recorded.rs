@@ -5,8 +5,11 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp, WatchOptions};
-use etcdtap::etcd::schema::etcdserverpb::RangeRequest;
 use etcdtap::etcd::schema::etcdserverpb::kv_client::KvClient;
+use etcdtap::etcd::schema::etcdserverpb::request_op::Request;
+use etcdtap::etcd::schema::etcdserverpb::{
+    DeleteRangeRequest, PutRequest, RangeRequest, TxnRequest,
+};
 use tonic::transport::Channel;
 
 use super::differential::Rng;
@@ -43,10 +46,10 @@ async fn recorded(version: Version) -> Recorded {
     for _ in 0..200 {
         // Refused ones belong to it.
         match rng.0 % 4 {
-            0 => drop(kv.put(rng.put()).await),
-            1 => drop(kv.delete_range(rng.delete()).await),
+            0 => drop(kv.put(telling_put(rng.put())).await),
+            1 => drop(kv.delete_range(telling_delete(rng.delete())).await),
             2 => drop(kv.range(rng.range(revision)).await),
-            _ => drop(kv.txn(rng.txn(revision, 2)).await),
+            _ => drop(kv.txn(telling(rng.txn(revision, 2))).await),
         }
         revision += 1;
     }
@@ -59,6 +62,37 @@ async fn recorded(version: Version) -> Recorded {
         _folder: folder,
         revision: now.header.unwrap().revision,
     }
+}
+
+/// A Put says itself what it puts.
+fn telling_put(asked: PutRequest) -> PutRequest {
+    PutRequest {
+        ignore_value: false,
+        ignore_lease: false,
+        ..asked
+    }
+}
+
+/// The answer of a delete says what it deleted.
+fn telling_delete(asked: DeleteRangeRequest) -> DeleteRangeRequest {
+    DeleteRangeRequest {
+        prev_kv: true,
+        ..asked
+    }
+}
+
+fn telling(mut asked: TxnRequest) -> TxnRequest {
+    for op in asked.success.iter_mut().chain(&mut asked.failure) {
+        op.request = op.request.take().map(|request| match request {
+            Request::RequestPut(put) => Request::RequestPut(telling_put(put)),
+            Request::RequestDeleteRange(delete) => {
+                Request::RequestDeleteRange(telling_delete(delete))
+            }
+            Request::RequestTxn(txn) => Request::RequestTxn(telling(txn)),
+            range @ Request::RequestRange(_) => range,
+        });
+    }
+    asked
 }
 
 fn everything(revision: i64) -> RangeRequest {
@@ -88,7 +122,11 @@ async fn says_what_etcd_said(version: Version) {
     let mut played = KvClient::new(channel(&player.url).await);
     for revision in 1..=recorded.revision {
         let theirs = etcd.range(everything(revision)).await.unwrap().into_inner();
-        let ours = played.range(everything(revision)).await.unwrap().into_inner();
+        let ours = played
+            .range(everything(revision))
+            .await
+            .unwrap()
+            .into_inner();
         // Header and all: it says that it is the same etcd.
         assert_eq!(ours, theirs, "revision {revision}");
     }
@@ -149,7 +187,10 @@ async fn without_pace_the_store_stands_where_the_recording_begins() {
     let recorded = recorded(Version::V3_4).await;
     let player = Player::start(&recorded.path, &["--pace", "none"]).await;
     let etcdctl = player.etcdctl(Version::V3_4);
-    let json = etcdctl.run(["get", "--from-key", "\u{1}", "-w", "json"]).await.ok();
+    let json = etcdctl
+        .run(["get", "--from-key", "\u{1}", "-w", "json"])
+        .await
+        .ok();
     assert!(json.contains("\"revision\":1,"), "{json}");
     assert!(!json.contains("kvs"), "{json}");
     etcdctl.run(["put", "a", "b"]).await.ok();
@@ -184,7 +225,10 @@ async fn what_a_recording_does_not_know_is_refused_and_told_in_the_end() {
         assert!(refused.error().contains(sentence), "{refused:?}");
     }
     let said = player.end().await;
-    assert!(said.contains("2 times the recording did not know"), "{said}");
+    assert!(
+        said.contains("2 times the recording did not know"),
+        "{said}"
+    );
     assert!(said.contains("2x unseen at revision 3"), "{said}");
 
     let player = Player::start(&path, &["--unknown", "absent"]).await;
