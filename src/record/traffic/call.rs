@@ -196,7 +196,7 @@ impl Call {
     pub fn revision(&self) -> Option<i64> {
         let said = self.response.as_ref().and_then(Said::whole);
         said.and_then(|data| revision_of(data))
-            .or_else(|| match &self.ending {
+            .or(match &self.ending {
                 Ending::Ended(ended) => ended.revision,
                 Ending::NotRecorded => None,
             })
