@@ -6,7 +6,6 @@
 mod cache;
 pub(crate) mod certs;
 pub(crate) mod etcd;
-mod etcdctl;
 pub(crate) mod etcdctl;
 mod http;
 pub(crate) mod lines;
