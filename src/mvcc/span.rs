@@ -92,7 +92,7 @@ impl Span {
     }
 
     /// For `BTreeMap::range`; `None` if it is empty, which that would not take.
-    pub(super) fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    pub(super) fn bounds(&self) -> Option<Bounds<'_>> {
         let end = match &self.end {
             End::Before(end) => Bound::Excluded(end.as_ref()),
             End::Open => Bound::Unbounded,
@@ -100,6 +100,9 @@ impl Span {
         (!self.is_empty()).then_some((Bound::Included(self.start.as_ref()), end))
     }
 }
+
+/// Where keys begin and where they end.
+type Bounds<'s> = (Bound<&'s [u8]>, Bound<&'s [u8]>);
 
 /// The key that follows.
 fn next(key: &[u8]) -> Bytes {

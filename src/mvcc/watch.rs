@@ -249,39 +249,46 @@ impl Watch {
 
     /// What a revision did, as far as it is watched.
     fn events(&self, store: &Store, revision: i64, keys: &[Bytes]) -> Result<Vec<Event>, Refusal> {
-        let mut events = Vec::new();
-        for key in keys.iter().filter(|key| self.span.contains(key)) {
-            let Some(timeline) = store.keys.get(key) else {
-                continue;
-            };
-            for (place, what) in timeline.between(revision, revision) {
-                let (kind, kv) = match what {
-                    What::Put(version) if !self.no_put => {
-                        (EventType::Put, key_value(key, *place, version, true)?)
-                    }
-                    What::Delete if !self.no_delete => {
-                        let kv = KeyValue {
-                            key: key.clone(),
-                            mod_revision: revision,
-                            ..KeyValue::default()
-                        };
-                        (EventType::Delete, kv)
-                    }
-                    _ => continue,
-                };
-                // etcd leaves it out as well, when it was compacted.
-                let prev_kv = match store.state(key, revision - 1) {
-                    State::Present(place, version) if self.prev_kv => {
-                        key_value(key, place, version, true).ok()
-                    }
-                    _ => None,
-                };
-                events.push(Event {
-                    r#type: kind as i32,
-                    kv: Some(kv),
-                    prev_kv,
-                });
+        // A transaction may delete a key and put it again: then it stands here twice.
+        let mut done = Vec::new();
+        for (at, key) in keys.iter().enumerate() {
+            if self.span.contains(key)
+                && !keys[..at].contains(key)
+                && let Some(timeline) = store.keys.get(key)
+            {
+                let entries = timeline.between(revision, revision).iter();
+                done.extend(entries.map(|(place, what)| (*place, key, what)));
             }
+        }
+        done.sort_by_key(|(place, ..)| *place);
+        let mut events = Vec::new();
+        for (place, key, what) in done {
+            let (kind, kv) = match what {
+                What::Put(version) if !self.no_put => {
+                    (EventType::Put, key_value(key, place, version, true)?)
+                }
+                What::Delete if !self.no_delete => {
+                    let kv = KeyValue {
+                        key: key.clone(),
+                        mod_revision: revision,
+                        ..KeyValue::default()
+                    };
+                    (EventType::Delete, kv)
+                }
+                _ => continue,
+            };
+            // etcd leaves it out as well, when it was compacted.
+            let prev_kv = match store.state(key, revision - 1) {
+                State::Present(place, version) if self.prev_kv => {
+                    key_value(key, place, version, true).ok()
+                }
+                _ => None,
+            };
+            events.push(Event {
+                r#type: kind as i32,
+                kv: Some(kv),
+                prev_kv,
+            });
         }
         Ok(events)
     }

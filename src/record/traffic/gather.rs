@@ -167,7 +167,6 @@ impl<I> Traffic<I> {
             }
             // Its other parts are missing, or it is greater than what is joined.
             Item::Part(part) if part.last || part.offset == 0 => self.torn(*part),
-            // Contents of plain HTTP are no etcd call.
             Item::Part(_) | Item::Headers { .. } | Item::Content { .. } => {}
             Item::Line(line) => self.line(*line),
             Item::Loss { loss, .. } => self.ready.push_back(Told::Loss(*loss)),
