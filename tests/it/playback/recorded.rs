@@ -42,8 +42,7 @@ async fn recorded(version: Version) -> Recorded {
         .await;
     let mut kv = KvClient::new(channel(&proxy.urls("http")[0]).await);
     let mut rng = Rng(5);
-    let mut revision = 1;
-    for _ in 0..200 {
+    for revision in 1..=200 {
         // Refused ones belong to it.
         match rng.0 % 4 {
             0 => drop(kv.put(telling_put(rng.put())).await),
@@ -51,7 +50,6 @@ async fn recorded(version: Version) -> Recorded {
             2 => drop(kv.range(rng.range(revision)).await),
             _ => drop(kv.txn(telling(rng.txn(revision, 2))).await),
         }
-        revision += 1;
     }
     let now = kv.range(everything(0)).await.unwrap().into_inner();
     drop(kv);
