@@ -277,9 +277,11 @@ impl Watch {
                 }
                 _ => continue,
             };
+            // Also where the same transaction deleted what was there.
+            let creates = kind == EventType::Put && kv.create_revision == revision;
             // etcd leaves it out as well, when it was compacted.
             let prev_kv = match store.state(key, revision - 1) {
-                State::Present(place, version) if self.prev_kv => {
+                State::Present(place, version) if self.prev_kv && !creates => {
                     key_value(key, place, version, true).ok()
                 }
                 _ => None,
