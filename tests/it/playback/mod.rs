@@ -2,5 +2,5 @@
 
 mod captures;
 mod differential;
-mod player;
+pub(crate) mod player;
 mod recorded;

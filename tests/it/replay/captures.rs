@@ -8,6 +8,7 @@ use crate::live::etcd::{Etcd, Version};
 use crate::live::patience::until;
 use crate::live::ports;
 use crate::pcap::{NAME_0_36, NAME_1_20};
+use crate::playback::player::Player;
 
 async fn on_a_fresh_etcd(name: &str, version: Version) -> Value {
     let recorded = Recorded::of_capture(name).await;
@@ -56,6 +57,33 @@ async fn the_second_capture_has_no_difference_on_a_fresh_3_4() {
 #[tokio::test]
 async fn the_second_capture_has_no_difference_on_a_fresh_3_5() {
     second_capture(&on_a_fresh_etcd(NAME_0_36, Version::V3_5).await);
+}
+
+/// Without pace the playback stands where the recording begins, and becomes by what
+/// is written to it what the recorded etcd became.
+async fn on_its_own_playback(name: &str) -> Value {
+    let recorded = Recorded::of_capture(name).await;
+    let player = Player::start(&recorded.path(), &["--pace", "none"]).await;
+    let (report, errors, code) = recorded.replay(&player.url, &["--timeout", "60s"]).await;
+    assert_eq!((errors.as_str(), code), ("", Some(0)), "{report:#}");
+    assert_eq!(report["different"], 0, "{report:#}");
+    assert_eq!(report["steps"], report["steps_planned"]);
+    let said = player.end().await;
+    assert!(
+        said.contains("nothing was asked for that the recording does not know"),
+        "{said}"
+    );
+    report
+}
+
+#[tokio::test]
+async fn the_first_capture_has_no_difference_on_its_own_playback() {
+    first_capture(&on_its_own_playback(NAME_1_20).await);
+}
+
+#[tokio::test]
+async fn the_second_capture_has_no_difference_on_its_own_playback() {
+    second_capture(&on_its_own_playback(NAME_0_36).await);
 }
 
 #[tokio::test]
