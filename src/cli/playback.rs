@@ -284,7 +284,7 @@ impl At {
                 }
             }
         };
-        match (stood.from..=stood.to).contains(&revision) {
+        match stood.contains(revision) {
             true => Ok(revision),
             false => Err(Failure::asked(format!(
                 "--at {revision}: the recording knows revisions {} to {}",

@@ -11,6 +11,13 @@ pub struct Revisions {
     pub to: i64,
 }
 
+impl Revisions {
+    /// Whether it is one of them.
+    pub fn contains(self, revision: i64) -> bool {
+        (self.from..=self.to).contains(&revision)
+    }
+}
+
 /// Where every key is known, and every change.
 #[derive(Debug, Clone, Default)]
 pub struct Knowledge {
@@ -45,8 +52,7 @@ impl Knowledge {
                 .complete
                 .iter()
                 .filter(|(known, revisions)| {
-                    (revisions.from..=revisions.to).contains(&revision)
-                        && known.contains(&rest.start)
+                    revisions.contains(revision) && known.contains(&rest.start)
                 })
                 .map(|(known, _)| &known.end)
                 .max();
@@ -57,8 +63,7 @@ impl Knowledge {
                         .complete
                         .iter()
                         .filter(|(known, revisions)| {
-                            (revisions.from..=revisions.to).contains(&revision)
-                                && known.start > rest.start
+                            revisions.contains(revision) && known.start > rest.start
                         })
                         .map(|(known, _)| End::Before(known.start.clone()))
                         .min();
@@ -84,7 +89,7 @@ impl Knowledge {
             let reach = self
                 .changes
                 .iter()
-                .filter(|(known, told)| (told.from..=told.to).contains(&at) && known.covers(span))
+                .filter(|(known, told)| told.contains(at) && known.covers(span))
                 .map(|(_, told)| told.to)
                 .max();
             match reach {

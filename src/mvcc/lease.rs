@@ -53,11 +53,6 @@ impl Leases {
         self.leases.is_empty()
     }
 
-    /// Numbers new leases from here on.
-    pub fn number_from(&mut self, next: i64) {
-        self.next = next & i64::MAX;
-    }
-
     /// Adds a lease of which a recording told. It does not end before it is kept
     /// alive, or [started](Leases::start).
     pub(super) fn known(&mut self, id: i64, ttl: Option<i64>) {

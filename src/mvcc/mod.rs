@@ -37,5 +37,5 @@ pub use lease::Leases;
 pub use past::{Future, Past, PutSeen};
 pub use refusal::Refusal;
 pub use span::Span;
-pub use store::{Put, Store};
+pub use store::Store;
 pub use watch::Watches;

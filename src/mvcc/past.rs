@@ -240,28 +240,17 @@ impl Past {
         self.stood
     }
 
-    /// Keys of which something was told.
-    pub fn keys(&self) -> usize {
-        self.keys.len()
-    }
-
     /// What the values take, in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
     fn facts(&mut self, key: &Bytes) -> &mut Facts {
-        if !self.keys.contains_key(key) {
-            let key = Bytes::copy_from_slice(key);
-            self.keys.insert(key, Facts::default());
-        }
-        self.keys.entry(key.clone()).or_default()
+        facts(&mut self.keys, key)
     }
 
     fn add_put(&mut self, key: &Bytes, revision: i64, sub: u32, version: Version) -> &mut Fact {
-        let mut added = 0;
-        let facts = self.facts(key);
-        let fact = facts
+        let fact = facts(&mut self.keys, key)
             .events
             .entry(revision)
             .or_insert_with(|| Fact::new(sub, None, revision));
@@ -279,17 +268,12 @@ impl Past {
         if let Some(value) = version.value
             && better
         {
-            added = value.len() as u64;
+            self.bytes += value.len() as u64;
             // A copy: a slice would keep the whole answer.
             known.value = Some(Bytes::copy_from_slice(&value));
             known.hidden = version.hidden;
         }
-        self.bytes += added;
-        let facts = self.keys.entry(key.clone()).or_default();
-        facts
-            .events
-            .entry(revision)
-            .or_insert_with(|| Fact::new(sub, None, revision))
+        fact
     }
 
     /// The store as it stood at a revision, with its past, and what came then. Past
@@ -365,6 +349,14 @@ impl Past {
         }
         (store, future)
     }
+}
+
+/// What was told of a key, which gets bytes of its own.
+fn facts<'k>(keys: &'k mut BTreeMap<Bytes, Facts>, key: &Bytes) -> &'k mut Facts {
+    if !keys.contains_key(key) {
+        keys.insert(Bytes::copy_from_slice(key), Facts::default());
+    }
+    keys.entry(key.clone()).or_default()
 }
 
 /// The first revision that can be asked for: the first at which the store was seen,

@@ -56,6 +56,14 @@ impl Span {
         }
     }
 
+    /// What they mean of a watch, to which no key is the first one.
+    pub fn watched(key: &Bytes, range_end: &Bytes) -> Span {
+        match key.is_empty() {
+            true => Span::asked(&Bytes::from_static(&[0]), range_end),
+            false => Span::asked(key, range_end),
+        }
+    }
+
     /// Whether no key is in it.
     pub fn is_empty(&self) -> bool {
         matches!(&self.end, End::Before(end) if *end <= self.start)

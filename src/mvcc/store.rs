@@ -43,19 +43,6 @@ pub struct Store {
     pub(super) overwritten: FxHashSet<Bytes>,
 }
 
-/// A value that is put.
-#[derive(Debug, Clone)]
-pub struct Put {
-    /// The key.
-    pub key: Bytes,
-    /// The value.
-    pub value: Bytes,
-    /// The lease it hangs on; 0: none.
-    pub lease: i64,
-    /// The value was hidden before.
-    pub hidden: bool,
-}
-
 /// A transaction that is going on. What it wrote stands in the store already, at
 /// the next revision; it must be committed or taken back.
 #[derive(Debug, Default)]
@@ -97,11 +84,6 @@ impl Store {
         self.compacted
     }
 
-    /// Whether it takes no writes.
-    pub fn is_read_only(&self) -> bool {
-        self.read_only
-    }
-
     /// From now on it takes no writes.
     pub fn close(&mut self) {
         self.read_only = true;
@@ -110,11 +92,6 @@ impl Store {
     /// From now on a key of which nobody told is one that does not exist.
     pub fn take_unknown_as_absent(&mut self) {
         self.unknown_is_absent = true;
-    }
-
-    /// Its leases.
-    pub fn leases(&self) -> &Leases {
-        &self.leases
     }
 
     /// Its leases, to keep them alive.

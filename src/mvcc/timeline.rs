@@ -72,11 +72,15 @@ impl Timeline {
         Timeline { entries }
     }
 
+    /// Where what comes after a revision begins.
+    fn after(&self, revision: i64) -> usize {
+        self.entries
+            .partition_point(|(place, _)| place.revision <= revision)
+    }
+
     /// The state at a revision; `None` before the first entry.
     pub fn at(&self, revision: i64) -> Option<State<'_>> {
-        let after = self
-            .entries
-            .partition_point(|(place, _)| place.revision <= revision);
+        let after = self.after(revision);
         let (place, what) = self.entries.get(after.checked_sub(1)?)?;
         Some(match what {
             What::Put(version) => State::Present(*place, version),
@@ -87,12 +91,8 @@ impl Timeline {
 
     /// What happened in these revisions, both ends included.
     pub fn between(&self, from: i64, to: i64) -> &[(Place, What)] {
-        let first = self
-            .entries
-            .partition_point(|(place, _)| place.revision < from);
-        let after = self
-            .entries
-            .partition_point(|(place, _)| place.revision <= to);
+        let first = self.after(from - 1);
+        let after = self.after(to);
         self.entries.get(first..after).unwrap_or_default()
     }
 
@@ -113,18 +113,14 @@ impl Timeline {
 
     /// Cuts off what comes after a revision.
     pub(super) fn split_after(&mut self, revision: i64) -> Vec<(Place, What)> {
-        let after = self
-            .entries
-            .partition_point(|(place, _)| place.revision <= revision);
+        let after = self.after(revision);
         self.entries.split_off(after)
     }
 
     /// Forgets what a compaction forgets; says whether anything is left. Of a key that
     /// did not exist then, nothing is left if `known` says so elsewhere.
     pub(super) fn compact(&mut self, revision: i64, known: impl FnOnce() -> bool) -> bool {
-        let after = self
-            .entries
-            .partition_point(|(place, _)| place.revision <= revision);
+        let after = self.after(revision);
         if let Some(last) = after.checked_sub(1) {
             let stays = match self.entries[last].1 {
                 What::Put(_) | What::Unknown => true,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use prost::Message as _;
+use rustc_hash::FxHashSet;
 
 use super::knowledge::Revisions;
 use super::refusal::Refusal;
@@ -85,12 +86,7 @@ impl Watches {
             cancel_reason: reason.into(),
             ..WatchResponse::default()
         };
-        // Without a key: from the first one on.
-        let key = match asked.key.is_empty() {
-            true => Bytes::from_static(&[0]),
-            false => asked.key.clone(),
-        };
-        let span = Span::asked(&key, &asked.range_end);
+        let span = Span::watched(&asked.key, &asked.range_end);
         if span.is_empty() {
             return refused("mvcc: watcher range is empty");
         }
@@ -251,9 +247,10 @@ impl Watch {
     fn events(&self, store: &Store, revision: i64, keys: &[Bytes]) -> Result<Vec<Event>, Refusal> {
         // A transaction may delete a key and put it again: then it stands here twice.
         let mut done = Vec::new();
-        for (at, key) in keys.iter().enumerate() {
+        let mut looked_at = FxHashSet::default();
+        for key in keys {
             if self.span.contains(key)
-                && !keys[..at].contains(key)
+                && looked_at.insert(key)
                 && let Some(timeline) = store.keys.get(key)
             {
                 let entries = timeline.between(revision, revision).iter();

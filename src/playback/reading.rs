@@ -552,12 +552,8 @@ impl Stream {
     }
 
     fn created(&mut self, id: i64, create: &WatchCreateRequest, revision: i64) {
-        let key = match create.key.is_empty() {
-            true => Bytes::from_static(&[0]),
-            false => create.key.clone(),
-        };
         let watch = Watch {
-            span: kept(&Span::asked(&key, &create.range_end)),
+            span: kept(&Span::watched(&create.key, &create.range_end)),
             from: Some(match create.start_revision {
                 ..=0 => revision + 1,
                 start => start,
