@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use prost::Message as _;
 use rustc_hash::FxHashMap;
 
+use crate::etcd::Method;
 use crate::etcd::schema::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use crate::etcd::schema::etcdserverpb::range_request::{SortOrder, SortTarget};
 use crate::etcd::schema::etcdserverpb::request_op::Request;
@@ -23,21 +23,14 @@ use crate::http2::Side;
 use crate::mvcc::knowledge::Revisions;
 use crate::mvcc::{Past, PutSeen, Span};
 use crate::record::schema::v1::Hidden;
-use crate::record::traffic::{self, Call, CallNumber, Condition, Said, Shape, Step};
+use crate::record::traffic::{self, Call, CallNumber, Said, Sent, Shape, Step};
 
 /// Reads the traffic of a recording, in order.
 #[derive(Debug, Default)]
 pub struct Reading {
-    past: Past,
+    told: Told,
     /// Those of watches; traffic keeps their number within bounds.
     streams: FxHashMap<CallNumber, Stream>,
-    /// When the store was first seen at a revision that was the highest then, in
-    /// nanoseconds since 1970.
-    moments: Vec<(u64, i64)>,
-    identity: Identity,
-    /// Messages that could not be read: cut, compressed, hidden or broken.
-    unread: u64,
-    read: u64,
 }
 
 /// Who etcd said it is, last.
@@ -52,7 +45,7 @@ pub struct Identity {
 }
 
 /// What a recording says.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Told {
     /// Of the store.
     pub past: Past,
@@ -63,7 +56,7 @@ pub struct Told {
     pub identity: Identity,
     /// Messages about the store that were read.
     pub read: u64,
-    /// And those that could not be.
+    /// And those that could not be: cut, compressed, hidden or broken.
     pub unread: u64,
 }
 
@@ -72,8 +65,7 @@ pub struct Told {
 struct Stream {
     asked: VecDeque<WatchCreateRequest>,
     watches: FxHashMap<i64, Watch>,
-    /// Messages of either side that were read.
-    read: [u64; 2],
+    sent: Sent,
 }
 
 #[derive(Debug)]
@@ -99,7 +91,7 @@ impl Reading {
                 Step::Began { .. } => {}
                 Step::Said { from, index, said } => {
                     let stream = self.streams.entry(number).or_default();
-                    let goes_on = stream.goes_on(from, index);
+                    let goes_on = stream.sent.goes_on(from, index);
                     self.watch(number, from, goes_on, &said);
                 }
                 Step::Ended(_) => {
@@ -115,33 +107,26 @@ impl Reading {
     }
 
     fn call(&mut self, call: &Call) {
-        let path = call.path();
-        let Some(method) = path.strip_prefix("/etcdserverpb.") else {
-            return;
-        };
-        let known = matches!(
-            method,
-            "KV/Range" | "KV/Put" | "KV/DeleteRange" | "KV/Txn" | "Lease/LeaseGrant"
-        );
         // A call that was refused has no answer, and tells nothing.
-        let Some(response) = call.response.as_ref().filter(|_| known) else {
+        let Some(answer) = &call.response else {
             return;
         };
-        let readable = |said: &&Said| said.condition == Condition::Whole;
-        let request = call.request.as_ref().filter(readable);
-        let done = match Some(response).filter(readable) {
-            None => None,
-            Some(response) if method == "Lease/LeaseGrant" => self.granted(response),
-            Some(response) => self.answered(method, request, response),
+        let asked = call.request.as_ref().filter(|said| said.whole().is_some());
+        let done = match call.method() {
+            Method::Range => self.read(asked, answer),
+            Method::Put => self.was_put(asked, answer),
+            Method::DeleteRange => self.was_deleted(asked, answer),
+            Method::Txn => self.was_done(asked, answer),
+            Method::LeaseGrant => self.granted(answer),
+            _ => return,
         };
         self.count(done);
     }
 
     fn watch(&mut self, number: CallNumber, from: Side, goes_on: bool, said: &Said) {
-        let done = match (said.condition, from) {
-            (Condition::Whole, Side::Client) => self.watch_asked(said, number, goes_on),
-            (Condition::Whole, Side::Server) => self.watch_told(said, number, goes_on),
-            _ => None,
+        let done = match from {
+            Side::Client => self.watch_asked(said, number, goes_on),
+            Side::Server => self.watch_told(said, number, goes_on),
         };
         if done.is_none()
             && let Some(stream) = self.streams.get_mut(&number)
@@ -153,31 +138,25 @@ impl Reading {
 
     fn count(&mut self, done: Option<()>) {
         match done {
-            Some(()) => self.read += 1,
-            None => self.unread += 1,
+            Some(()) => self.told.read += 1,
+            None => self.told.unread += 1,
         }
     }
 
     /// What all of them said.
     pub fn finish(self) -> Told {
-        Told {
-            past: self.past,
-            moments: self.moments,
-            identity: self.identity,
-            read: self.read,
-            unread: self.unread,
-        }
+        self.told
     }
 
     /// Bytes of values that are kept so far.
     pub fn bytes(&self) -> u64 {
-        self.past.bytes()
+        self.told.past.bytes()
     }
 
     fn header(&mut self, header: Option<&ResponseHeader>, said: &Said) -> Option<i64> {
         let header = header?;
         if header.cluster_id != 0 {
-            self.identity = Identity {
+            self.told.identity = Identity {
                 cluster: header.cluster_id,
                 member: header.member_id,
                 term: header.raft_term,
@@ -188,86 +167,83 @@ impl Reading {
     }
 
     fn moment(&mut self, at: u64, revision: i64) {
-        let last = self.moments.last().copied().unwrap_or_default();
+        let last = self.told.moments.last().copied().unwrap_or_default();
         if revision > last.1 {
-            self.moments.push((at.max(last.0), revision));
+            self.told.moments.push((at.max(last.0), revision));
         }
     }
 
     fn granted(&mut self, said: &Said) -> Option<()> {
-        let answer = LeaseGrantResponse::decode(said.data.clone()).ok()?;
+        let answer: LeaseGrantResponse = said.decode()?;
         if let Some(revision) = self.header(answer.header.as_ref(), said) {
-            self.past.stood_at(revision);
+            self.told.past.stood_at(revision);
         }
         if answer.ttl > 0 {
-            self.past.lease(answer.id, Some(answer.ttl));
+            self.told.past.lease(answer.id, Some(answer.ttl));
         }
         Some(())
     }
 
-    fn answered(&mut self, method: &str, asked: Option<&Said>, answer: &Said) -> Option<()> {
-        let data = answer.data.clone();
-        match method {
-            "KV/Range" => {
-                let response = RangeResponse::decode(data).ok()?;
-                let at = self.header(response.header.as_ref(), answer)?;
-                self.past.stood_at(at);
-                let request = asked.map(|asked| RangeRequest::decode(asked.data.clone()));
-                match request {
-                    Some(request) => self.ranged(&request.ok()?, &response, at, answer),
-                    None => {
-                        for kv in &response.kvs {
-                            // It may be an answer about the past, and without values.
-                            let told = !kv.value.is_empty();
-                            self.seen(kv, told, kv.mod_revision, 0, answer);
-                        }
-                    }
+    fn read(&mut self, asked: Option<&Said>, answer: &Said) -> Option<()> {
+        let response: RangeResponse = answer.decode()?;
+        let at = self.header(response.header.as_ref(), answer)?;
+        self.told.past.stood_at(at);
+        match asked {
+            Some(asked) => self.ranged(&asked.decode()?, &response, at, answer),
+            None => {
+                for kv in &response.kvs {
+                    // It may be an answer about the past, and without values.
+                    let told = !kv.value.is_empty();
+                    self.seen(kv, told, kv.mod_revision, 0, answer);
                 }
-            }
-            "KV/Put" => {
-                let response = PutResponse::decode(data).ok()?;
-                let at = self.header(response.header.as_ref(), answer)?;
-                self.past.stood_at(at - 1);
-                self.past.stood_at(at);
-                let asked = asked?;
-                let request = PutRequest::decode(asked.data.clone()).ok()?;
-                let mut writes = Writes::at(at);
-                self.put(&request, &response, &mut writes, asked, answer);
-                self.written(&writes);
-            }
-            "KV/DeleteRange" => {
-                let response = DeleteRangeResponse::decode(data).ok()?;
-                let at = self.header(response.header.as_ref(), answer)?;
-                if response.deleted > 0 {
-                    self.past.stood_at(at - 1);
-                }
-                self.past.stood_at(at);
-                let asked = asked?;
-                let request = DeleteRangeRequest::decode(asked.data.clone()).ok()?;
-                let mut writes = Writes::at(at);
-                self.delete(&request, &response, &mut writes, asked, answer);
-                self.written(&writes);
-            }
-            _ => {
-                let response = TxnResponse::decode(data).ok()?;
-                let at = self.header(response.header.as_ref(), answer)?;
-                self.past.stood_at(at);
-                let asked = asked?;
-                let request = TxnRequest::decode(asked.data.clone()).ok()?;
-                let mut writes = Writes::at(at);
-                self.txn(&request, &response, &mut writes, asked, answer);
-                if writes.sub > 0 {
-                    self.past.stood_at(at - 1);
-                }
-                self.written(&writes);
             }
         }
+        Some(())
+    }
+
+    fn was_put(&mut self, asked: Option<&Said>, answer: &Said) -> Option<()> {
+        let response: PutResponse = answer.decode()?;
+        let at = self.header(response.header.as_ref(), answer)?;
+        self.told.past.stood_at(at - 1);
+        self.told.past.stood_at(at);
+        let asked = asked?;
+        let mut writes = Writes::at(at);
+        self.put(&asked.decode()?, &response, &mut writes, asked, answer);
+        self.written(&writes);
+        Some(())
+    }
+
+    fn was_deleted(&mut self, asked: Option<&Said>, answer: &Said) -> Option<()> {
+        let response: DeleteRangeResponse = answer.decode()?;
+        let at = self.header(response.header.as_ref(), answer)?;
+        if response.deleted > 0 {
+            self.told.past.stood_at(at - 1);
+        }
+        self.told.past.stood_at(at);
+        let asked = asked?;
+        let mut writes = Writes::at(at);
+        self.delete(&asked.decode()?, &response, &mut writes, asked, answer);
+        self.written(&writes);
+        Some(())
+    }
+
+    fn was_done(&mut self, asked: Option<&Said>, answer: &Said) -> Option<()> {
+        let response: TxnResponse = answer.decode()?;
+        let at = self.header(response.header.as_ref(), answer)?;
+        self.told.past.stood_at(at);
+        let asked = asked?;
+        let mut writes = Writes::at(at);
+        self.txn(&asked.decode()?, &response, &mut writes, asked, answer);
+        if writes.sub > 0 {
+            self.told.past.stood_at(at - 1);
+        }
+        self.written(&writes);
         Some(())
     }
 
     fn written(&mut self, writes: &Writes) {
         if writes.sub > 0 && writes.all_told {
-            self.past.whole(writes.at);
+            self.told.past.whole(writes.at);
         }
     }
 
@@ -276,7 +252,7 @@ impl Reading {
             return;
         }
         let hidden = is_hidden(&kv.value, said);
-        self.past.seen(kv, hidden, has_value, at, sub);
+        self.told.past.seen(kv, hidden, has_value, at, sub);
     }
 
     fn ranged(&mut self, asked: &RangeRequest, answer: &RangeResponse, at: i64, said: &Said) {
@@ -306,7 +282,7 @@ impl Reading {
             };
             span.end = Span::key(&Bytes::copy_from_slice(&last.key)).end;
         }
-        self.past.listed(kept(&span), at);
+        self.told.past.listed(kept(&span), at);
     }
 
     fn put(
@@ -332,11 +308,12 @@ impl Reading {
                 hidden: is_hidden(&asked.value, request),
                 lease: asked.lease,
             };
-            self.past.put(put, writes.at, writes.sub);
+            self.told.past.put(put, writes.at, writes.sub);
         }
         if let Some(before) = &answer.prev_kv {
             self.seen(before, true, writes.at - 1, 0, response);
-            self.past
+            self.told
+                .past
                 .followed(&asked.key, writes.at, before.mod_revision);
         }
         writes.sub += 1;
@@ -359,8 +336,9 @@ impl Reading {
                 writes.all_told = false;
             } else {
                 self.seen(before, true, writes.at - 1, 0, response);
-                self.past.deleted(&before.key, writes.at, writes.sub);
-                self.past
+                self.told.past.deleted(&before.key, writes.at, writes.sub);
+                self.told
+                    .past
                     .followed(&before.key, writes.at, before.mod_revision);
             }
             writes.sub += 1;
@@ -370,7 +348,7 @@ impl Reading {
         }
         let span = Span::asked(&asked.key, &asked.range_end);
         match span.is_key() && !is_hidden(&asked.key, request) {
-            true => self.past.deleted(&asked.key, writes.at, writes.sub),
+            true => self.told.past.deleted(&asked.key, writes.at, writes.sub),
             false => writes.all_told = false,
         }
         writes.sub += 1;
@@ -429,13 +407,13 @@ impl Reading {
                 && written.contains(&&compare.key)
                 && !is_hidden(&compare.key, request)
             {
-                self.past.followed(&compare.key, writes.at, before);
+                self.told.past.followed(&compare.key, writes.at, before);
             }
         }
     }
 
     fn watch_asked(&mut self, said: &Said, number: CallNumber, goes_on: bool) -> Option<()> {
-        let request = WatchRequest::decode(said.data.clone()).ok()?;
+        let request: WatchRequest = said.decode()?;
         let stream = self.streams.entry(number).or_default();
         if !goes_on {
             stream.missed(Side::Client);
@@ -450,9 +428,9 @@ impl Reading {
     }
 
     fn watch_told(&mut self, said: &Said, number: CallNumber, goes_on: bool) -> Option<()> {
-        let response = WatchResponse::decode(said.data.clone()).ok()?;
+        let response: WatchResponse = said.decode()?;
         let revision = self.header(response.header.as_ref(), said)?;
-        self.past.reached(revision);
+        self.told.past.reached(revision);
         let id = response.watch_id;
         // The places in a revision of what this answer tells of it.
         let mut sub = 0;
@@ -501,7 +479,7 @@ impl Reading {
                 && !watch.filtered
             {
                 let told = Revisions { from, to: up_to };
-                self.past.watched(watch.span.clone(), told);
+                self.told.past.watched(watch.span.clone(), told);
             }
             watch.from = Some(watch.from.unwrap_or(0).max(up_to + 1));
         }
@@ -513,31 +491,24 @@ impl Reading {
         if is_hidden(&kv.key, said) || kv.mod_revision <= 0 {
             return;
         }
-        self.past.reached(kv.mod_revision);
+        self.told.past.reached(kv.mod_revision);
         self.moment(said.times.whole, kv.mod_revision);
         match event.r#type == EventType::Delete as i32 {
-            true => self.past.deleted(&kv.key, kv.mod_revision, sub),
+            true => self.told.past.deleted(&kv.key, kv.mod_revision, sub),
             false => self.seen(kv, true, kv.mod_revision, sub, said),
         }
         if let Some(before) = &event.prev_kv
             && before.mod_revision < kv.mod_revision
         {
             self.seen(before, true, kv.mod_revision - 1, 0, said);
-            self.past
+            self.told
+                .past
                 .followed(&kv.key, kv.mod_revision, before.mod_revision);
         }
     }
 }
 
 impl Stream {
-    /// Counts a message; whether it is the next one of its side.
-    fn goes_on(&mut self, from: Side, index: u64) -> bool {
-        let read = &mut self.read[usize::from(from == Side::Server)];
-        let next = *read == index;
-        *read = index.saturating_add(1);
-        next
-    }
-
     /// Something that a side said is not known.
     fn missed(&mut self, from: Side) {
         match from {

@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::call::{Call, CallNumber, Ending, Lane, Said, Shape};
 use super::gather::{Step, Told, Traffic};
+use super::stream::Sent;
 use crate::http2::Side;
 use crate::record::reader::Item;
 use crate::record::reader::item::Path;
@@ -55,7 +56,7 @@ impl Book {
     {
         let mut book = Book::default();
         // Where a stream stands in the book, and what each side has sent.
-        let mut at: FxHashMap<CallNumber, (usize, [u64; 2])> = FxHashMap::default();
+        let mut at: FxHashMap<CallNumber, (usize, Sent)> = FxHashMap::default();
         for told in traffic {
             match told? {
                 Told::Call(call) => book.calls.push(*call),
@@ -68,7 +69,7 @@ impl Book {
                     step,
                 } => match step {
                     Step::Began { path, at: began } => {
-                        at.insert(number, (book.streams.len(), [0, 0]));
+                        at.insert(number, (book.streams.len(), Sent::default()));
                         book.streams.push(Stream {
                             number,
                             lane,
@@ -81,16 +82,11 @@ impl Book {
                         });
                     }
                     Step::Said { from, index, said } => {
-                        let Some((place, counts)) = at.get_mut(&number) else {
+                        let Some((place, sent)) = at.get_mut(&number) else {
                             continue;
                         };
-                        let count = match from {
-                            Side::Client => &mut counts[0],
-                            Side::Server => &mut counts[1],
-                        };
                         let stream = &mut book.streams[*place];
-                        stream.torn |= *count != index;
-                        *count = index + 1;
+                        stream.torn |= !sent.goes_on(from, index);
                         stream.messages.push((from, said));
                     }
                     Step::Ended(ending) => {

@@ -196,7 +196,7 @@ impl<I> Traffic<I> {
         }
         let mut said = Said::new(part.times, &part.meta, part.data);
         said.condition = Condition::Cut;
-        let path = known_path(&part.path, from);
+        let path = known_path(&part.path);
         self.said(lane, path, from, part.meta.index, said);
     }
 
@@ -302,7 +302,7 @@ impl<I> Traffic<I> {
                     return;
                 }
                 let lane = Lane { connection, stream };
-                let path = known_path(&format!("/{service}/{method}"), Side::Client);
+                let path = known_path(&format!("/{service}/{method}"));
                 let ended = Ended::of(at, &line);
                 let expects = Expects {
                     request: line.request_messages.unwrap_or(1) > 0,
@@ -325,18 +325,10 @@ impl<I> Traffic<I> {
 
     /// Gives out all calls of a connection that was over by then.
     fn close(&mut self, connection: u64, by: u64) {
-        let lanes = self.open.iter();
-        let mut lanes: Vec<(CallNumber, Lane)> = lanes
-            // Those whose line has come wait for their messages.
-            .filter(|(lane, open)| {
-                lane.connection == connection && open.ended.is_none() && open.last < by
-            })
-            .map(|(lane, open)| (open.number, *lane))
-            .collect();
-        lanes.sort_unstable();
-        for (_, lane) in lanes {
-            self.finish(lane);
-        }
+        // Those whose line has come wait for their messages.
+        self.finish_those(|lane, open| {
+            lane.connection == connection && open.ended.is_none() && open.last < by
+        });
     }
 
     fn give_up_waiting(&mut self, now: u64) {
@@ -381,10 +373,11 @@ impl<I> Traffic<I> {
         })));
     }
 
-    fn finish_all(&mut self) {
-        let mut lanes: Vec<(CallNumber, Lane)> = self
-            .open
-            .iter()
+    /// Gives out some of the calls that are open, in the order in which they began.
+    fn finish_those(&mut self, which: impl Fn(&Lane, &Open) -> bool) {
+        let lanes = self.open.iter();
+        let mut lanes: Vec<(CallNumber, Lane)> = lanes
+            .filter(|(lane, open)| which(lane, open))
             .map(|(lane, open)| (open.number, *lane))
             .collect();
         lanes.sort_unstable();
@@ -411,11 +404,12 @@ fn asked_path(path: Path) -> Path {
     asked.map_or(path, Path::Known)
 }
 
-fn known_path(path: &str, from: Side) -> Path {
+/// That of a method by its name, likewise.
+fn known_path(path: &str) -> Path {
     let known: Option<ChannelId> = path
         .strip_prefix('/')
         .and_then(|path| path.split_once('/'))
-        .and_then(|(service, method)| Channels::all().of_method(service, method, from));
+        .and_then(|(service, method)| Channels::all().of_method(service, method, Side::Client));
     known.map_or_else(|| Path::Other(path.into()), Path::Known)
 }
 
@@ -438,7 +432,7 @@ where
                 Some(Err(error)) => return Some(Err(error)),
                 None => {
                     self.over = true;
-                    self.finish_all();
+                    self.finish_those(|_, _| true);
                 }
             }
         }

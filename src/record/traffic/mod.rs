@@ -27,4 +27,4 @@ mod tests;
 pub use book::{Book, Stream};
 pub use call::{Call, CallNumber, Condition, Ended, Ending, Lane, Said, Shape, revision_of};
 pub use gather::{Step, Told, Traffic};
-pub use stream::{KeepAliveStep, WatchStep};
+pub use stream::{KeepAliveStep, Sent, WatchStep};

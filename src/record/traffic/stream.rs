@@ -5,7 +5,7 @@ use crate::etcd::schema::etcdserverpb::{
     LeaseKeepAliveRequest, LeaseKeepAliveResponse, WatchCancelRequest, WatchCreateRequest,
     WatchRequest, WatchResponse,
 };
-use crate::http2::Side;
+use crate::http2::{Both, Side};
 
 use super::call::Said;
 
@@ -33,6 +33,21 @@ pub enum KeepAliveStep {
     Answer(LeaseKeepAliveResponse),
     /// The message cannot be read.
     Unreadable(Side),
+}
+
+/// How many messages each side of a stream has sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sent(Both<u64>);
+
+impl Sent {
+    /// Counts a message; whether it follows the one before it, so that none is
+    /// missing in between.
+    pub fn goes_on(&mut self, from: Side, index: u64) -> bool {
+        let sent = &mut self.0[from];
+        let next = *sent == index;
+        *sent = index.saturating_add(1);
+        next
+    }
 }
 
 impl WatchStep {
