@@ -9,6 +9,7 @@ mod export;
 mod failure;
 pub mod fault;
 mod import;
+mod interruption;
 mod look;
 mod playback;
 pub mod proxy;

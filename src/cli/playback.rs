@@ -1,6 +1,5 @@
 //! `etcdtap playback`: an etcd made of a recording.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,14 +8,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::interruption::Signals;
 use super::look::{self, moment};
-use super::proxy::address::parse_listen;
+use super::proxy::{self, address::parse_listen};
 use super::{Failure, io_reason};
-use crate::mvcc::Future;
 use crate::mvcc::knowledge::Revisions;
-use crate::playback::reading::Told;
+use crate::mvcc::{Future, Past};
+use crate::playback::reading::{Identity, Told};
 use crate::playback::world::Tally;
 use crate::playback::{Pace, Reading, Shared, World, server};
 use crate::record::reader::{Query, Recordings, Wants};
@@ -81,21 +80,18 @@ enum Unknown {
 pub(super) fn run(args: &PlaybackArgs) -> Result<ExitCode, Failure> {
     let asked = args.at.as_deref().map(At::parse).transpose();
     let asked = asked.map_err(|sentence| Failure::asked(format!("--at: {sentence}")))?;
-    let (told, code) = read(&args.files)?;
+    let told = read(&args.files)?;
     let Some(stood) = told.past.stood() else {
         return Err(Failure::asked(
             "the recording has no answer of etcd's that names a revision: there is nothing to play",
         ));
     };
-    let first = told.moments.first().map_or(0, |(at, _)| *at);
-    let moments = told.moments.clone();
     let start = Start::of(args, asked, &told, stood)?;
-    let mut world = start.world(told, stood);
+    let mut world = start.world(told.past, told.identity, stood);
     if args.unknown == Unknown::Absent {
         world.store.take_unknown_as_absent();
     }
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::failed(format!("no runtime: {}", io_reason(&error))))?;
+    let runtime = proxy::multi_thread()?;
     let tally = runtime.block_on(async {
         let listener = TcpListener::bind(args.listen).await.map_err(|error| {
             let reason = io_reason(&error);
@@ -107,11 +103,10 @@ pub(super) fn run(args: &PlaybackArgs) -> Result<ExitCode, Failure> {
         if start.leases_live {
             shared.with(|world| world.store.leases_mut().start(0));
         }
-        let mut terminate = signal(SignalKind::terminate()).map_err(no_handler)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_handler)?;
+        let mut signals = Signals::listen()?;
         let playing = async {
             if start.plays {
-                server::play(Arc::clone(&shared), moments, first).await;
+                server::play(Arc::clone(&shared), told.moments).await;
                 eprintln!("etcdtap: the recording is over; the store stays where it is");
             }
             std::future::pending::<()>().await;
@@ -121,23 +116,17 @@ pub(super) fn run(args: &PlaybackArgs) -> Result<ExitCode, Failure> {
                 Failure::failed(format!("the server ended: {error}"))
             })?,
             () = playing => {}
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            () = signals.any() => {}
         }
         Ok::<_, Failure>(shared.with(|world| world.tally.clone()))
     })?;
     runtime.shutdown_background();
     eprint!("{}", summary(&tally));
-    Ok(code)
-}
-
-fn no_handler(error: std::io::Error) -> Failure {
-    let reason = io_reason(&error);
-    Failure::failed(format!("signals cannot be listened for: {reason}"))
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads the whole recording.
-fn read(files: &[PathBuf]) -> Result<(Told, ExitCode), Failure> {
+fn read(files: &[PathBuf]) -> Result<Told, Failure> {
     let recordings = Recordings::open(files).map_err(|refusal| look::refused(&refusal))?;
     let query = Query::all(Wants {
         lines: true,
@@ -156,7 +145,8 @@ fn read(files: &[PathBuf]) -> Result<(Told, ExitCode), Failure> {
             )));
         }
     }
-    let code = look::said(&traffic.items().wholeness(), 0, true);
+    // That something is missing is said; it is no failure of what is played.
+    look::said(&traffic.items().wholeness(), 0, true);
     let told = reading.finish();
     if told.unread > 0 {
         eprintln!(
@@ -165,9 +155,7 @@ fn read(files: &[PathBuf]) -> Result<(Told, ExitCode), Failure> {
             told.unread + told.read
         );
     }
-    // That something is missing was said; it is no failure of what is played.
-    let _ = code;
-    Ok((told, ExitCode::SUCCESS))
+    Ok(told)
 }
 
 /// What `--at` says.
@@ -224,9 +212,9 @@ impl Start {
         })
     }
 
-    fn world(self, told: Told, stood: Revisions) -> World {
+    fn world(self, past: Past, identity: Identity, stood: Revisions) -> World {
         let told_to = if self.plays { stood.to } else { self.revision };
-        let (mut store, future) = told.past.store_at(self.revision, told_to);
+        let (mut store, future) = past.store_at(self.revision, told_to);
         if self.read_only {
             store.close();
         }
@@ -237,7 +225,7 @@ impl Start {
             } else {
                 Future::default()
             },
-            identity: told.identity,
+            identity,
             version: "3.5.0".into(),
             tally: Tally::default(),
         }
@@ -296,11 +284,10 @@ impl At {
 
 /// What was done, and what could not be.
 fn summary(tally: &Tally) -> String {
-    let calls: BTreeMap<_, _> = tally.calls.iter().collect();
-    let all: u64 = calls.values().copied().sum();
+    let all: u64 = tally.calls.values().sum();
     let mut text = format!("etcdtap: {all} calls answered");
     let mut separator = ": ";
-    for (method, times) in calls {
+    for (method, times) in &tally.calls {
         let _ = write!(text, "{separator}{method} {times}");
         separator = ", ";
     }

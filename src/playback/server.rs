@@ -58,8 +58,9 @@ pub async fn serve(
 
 /// Lets the recording go on as it did: `moments` are the times in nanoseconds since
 /// 1970 at which it was at its revisions, and its first one is now.
-pub async fn play(shared: Arc<Shared>, moments: Vec<(u64, i64)>, first: u64) {
+pub async fn play(shared: Arc<Shared>, moments: Vec<(u64, i64)>) {
     let began = Instant::now();
+    let first = moments.first().map_or(0, |(at, _)| *at);
     for (at, revision) in moments {
         sleep_until(began + Duration::from_nanos(at.saturating_sub(first))).await;
         shared.with(|world| world.store.play(&mut world.future, revision));

@@ -8,13 +8,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::watching;
-use super::world::Shared;
+use super::world::{Shared, World};
 use crate::etcd::schema::etcdserverpb::cluster_server::Cluster;
 use crate::etcd::schema::etcdserverpb::kv_server::Kv;
 use crate::etcd::schema::etcdserverpb::lease_server::Lease;
 use crate::etcd::schema::etcdserverpb::maintenance_server::Maintenance;
 use crate::etcd::schema::etcdserverpb::watch_server::Watch;
 use crate::etcd::schema::etcdserverpb::*;
+use crate::mvcc::Refusal;
 
 /// etcd, as far as a recording goes.
 #[derive(Debug, Clone)]
@@ -32,16 +33,57 @@ fn unable<T>(what: &str) -> Answer<T> {
     )))
 }
 
+impl Playback {
+    /// Does a call; the answer says who gave it.
+    fn answer<T: Headed>(
+        &self,
+        method: &'static str,
+        what: impl FnOnce(&mut World) -> Result<T, Refusal>,
+    ) -> Answer<T> {
+        let answer = self.0.call(method, |world| {
+            let mut answer = what(world)?;
+            world.sign(answer.header());
+            Ok(answer)
+        });
+        answer.map(Response::new)
+    }
+}
+
+/// An answer of etcd's that says who gives it.
+trait Headed {
+    fn header(&mut self) -> &mut Option<ResponseHeader>;
+}
+
+macro_rules! headed {
+    ($($answer:ty),+ $(,)?) => {
+        $(impl Headed for $answer {
+            fn header(&mut self) -> &mut Option<ResponseHeader> {
+                &mut self.header
+            }
+        })+
+    };
+}
+
+headed!(
+    AlarmResponse,
+    CompactionResponse,
+    DefragmentResponse,
+    DeleteRangeResponse,
+    LeaseGrantResponse,
+    LeaseLeasesResponse,
+    LeaseRevokeResponse,
+    LeaseTimeToLiveResponse,
+    MemberListResponse,
+    PutResponse,
+    RangeResponse,
+    StatusResponse,
+    TxnResponse,
+);
+
 #[tonic::async_trait]
 impl Kv for Playback {
     async fn range(&self, request: Request<RangeRequest>) -> Answer<RangeResponse> {
-        self.0
-            .call("Range", |world| {
-                let mut answer = world.store.range(request.get_ref())?;
-                world.sign(&mut answer.header);
-                Ok(answer)
-            })
-            .map(Response::new)
+        self.answer("Range", |world| world.store.range(request.get_ref()))
     }
 
     type RangeStreamStream = Stream<RangeStreamResponse>;
@@ -51,46 +93,24 @@ impl Kv for Playback {
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Answer<PutResponse> {
-        self.0
-            .call("Put", |world| {
-                let mut answer = world.store.put(request.get_ref())?;
-                world.sign(&mut answer.header);
-                Ok(answer)
-            })
-            .map(Response::new)
+        self.answer("Put", |world| world.store.put(request.get_ref()))
     }
 
     async fn delete_range(
         &self,
         request: Request<DeleteRangeRequest>,
     ) -> Answer<DeleteRangeResponse> {
-        self.0
-            .call("DeleteRange", |world| {
-                let mut answer = world.store.delete_range(request.get_ref())?;
-                world.sign(&mut answer.header);
-                Ok(answer)
-            })
-            .map(Response::new)
+        self.answer("DeleteRange", |world| {
+            world.store.delete_range(request.get_ref())
+        })
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Answer<TxnResponse> {
-        self.0
-            .call("Txn", |world| {
-                let mut answer = world.store.txn(request.get_ref())?;
-                world.sign(&mut answer.header);
-                Ok(answer)
-            })
-            .map(Response::new)
+        self.answer("Txn", |world| world.store.txn(request.get_ref()))
     }
 
     async fn compact(&self, request: Request<CompactionRequest>) -> Answer<CompactionResponse> {
-        self.0
-            .call("Compact", |world| {
-                let mut answer = world.store.compact(request.get_ref())?;
-                world.sign(&mut answer.header);
-                Ok(answer)
-            })
-            .map(Response::new)
+        self.answer("Compact", |world| world.store.compact(request.get_ref()))
     }
 }
 
@@ -110,26 +130,18 @@ impl Watch for Playback {
 impl Lease for Playback {
     async fn lease_grant(&self, request: Request<LeaseGrantRequest>) -> Answer<LeaseGrantResponse> {
         let now = self.0.now();
-        self.0
-            .call("LeaseGrant", |world| {
-                let mut answer = world.store.lease_grant(request.get_ref(), now)?;
-                world.sign(&mut answer.header);
-                Ok(answer)
-            })
-            .map(Response::new)
+        self.answer("LeaseGrant", |world| {
+            world.store.lease_grant(request.get_ref(), now)
+        })
     }
 
     async fn lease_revoke(
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Answer<LeaseRevokeResponse> {
-        self.0
-            .call("LeaseRevoke", |world| {
-                let mut answer = world.store.lease_revoke(request.get_ref())?;
-                world.sign(&mut answer.header);
-                Ok(answer)
-            })
-            .map(Response::new)
+        self.answer("LeaseRevoke", |world| {
+            world.store.lease_revoke(request.get_ref())
+        })
     }
 
     type LeaseKeepAliveStream = Stream<LeaseKeepAliveResponse>;
@@ -162,23 +174,13 @@ impl Lease for Playback {
         request: Request<LeaseTimeToLiveRequest>,
     ) -> Answer<LeaseTimeToLiveResponse> {
         let now = self.0.now();
-        self.0
-            .call("LeaseTimeToLive", |world| {
-                let mut answer = world.store.lease_time_to_live(request.get_ref(), now)?;
-                world.sign(&mut answer.header);
-                Ok(answer)
-            })
-            .map(Response::new)
+        self.answer("LeaseTimeToLive", |world| {
+            world.store.lease_time_to_live(request.get_ref(), now)
+        })
     }
 
     async fn lease_leases(&self, _: Request<LeaseLeasesRequest>) -> Answer<LeaseLeasesResponse> {
-        self.0
-            .call("LeaseLeases", |world| {
-                let mut answer = world.store.lease_leases();
-                world.sign(&mut answer.header);
-                Ok(answer)
-            })
-            .map(Response::new)
+        self.answer("LeaseLeases", |world| Ok(world.store.lease_leases()))
     }
 }
 
@@ -188,46 +190,40 @@ impl Maintenance for Playback {
         if request.get_ref().action != alarm_request::AlarmAction::Get as i32 {
             return unable("alarms to raise or to end");
         }
-        self.0
-            .call("Alarm", |world| {
-                Ok(AlarmResponse {
-                    header: world.header(),
-                    alarms: Vec::new(),
-                })
+        self.answer("Alarm", |world| {
+            Ok(AlarmResponse {
+                header: Some(world.store.header()),
+                alarms: Vec::new(),
             })
-            .map(Response::new)
+        })
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Answer<StatusResponse> {
-        self.0
-            .call("Status", |world| {
-                let (_, bytes) = world.store.size();
-                let size = i64::try_from(bytes).unwrap_or(i64::MAX);
-                // Its log's index is as good as the number of its writes.
-                let index = u64::try_from(world.store.revision()).unwrap_or(0);
-                Ok(StatusResponse {
-                    header: world.header(),
-                    version: world.version.clone(),
-                    db_size: size,
-                    db_size_in_use: size,
-                    leader: world.identity.member,
-                    raft_index: index,
-                    raft_applied_index: index,
-                    raft_term: world.identity.term,
-                    ..StatusResponse::default()
-                })
+        self.answer("Status", |world| {
+            let (_, bytes) = world.store.size();
+            let size = i64::try_from(bytes).unwrap_or(i64::MAX);
+            // Its log's index is as good as the number of its writes.
+            let index = u64::try_from(world.store.revision()).unwrap_or(0);
+            Ok(StatusResponse {
+                header: Some(world.store.header()),
+                version: world.version.clone(),
+                db_size: size,
+                db_size_in_use: size,
+                leader: world.identity.member,
+                raft_index: index,
+                raft_applied_index: index,
+                raft_term: world.identity.term,
+                ..StatusResponse::default()
             })
-            .map(Response::new)
+        })
     }
 
     async fn defragment(&self, _: Request<DefragmentRequest>) -> Answer<DefragmentResponse> {
-        self.0
-            .call("Defragment", |world| {
-                Ok(DefragmentResponse {
-                    header: world.header(),
-                })
+        self.answer("Defragment", |world| {
+            Ok(DefragmentResponse {
+                header: Some(world.store.header()),
             })
-            .map(Response::new)
+        })
     }
 
     async fn hash(&self, _: Request<HashRequest>) -> Answer<HashResponse> {
@@ -269,19 +265,17 @@ impl Cluster for Playback {
 
     /// One member, without addresses: a client that goes by them stays here.
     async fn member_list(&self, _: Request<MemberListRequest>) -> Answer<MemberListResponse> {
-        self.0
-            .call("MemberList", |world| {
-                let member = Member {
-                    id: world.identity.member,
-                    name: "playback".into(),
-                    ..Member::default()
-                };
-                Ok(MemberListResponse {
-                    header: world.header(),
-                    members: vec![member],
-                })
+        self.answer("MemberList", |world| {
+            let member = Member {
+                id: world.identity.member,
+                name: "playback".into(),
+                ..Member::default()
+            };
+            Ok(MemberListResponse {
+                header: Some(world.store.header()),
+                members: vec![member],
             })
-            .map(Response::new)
+        })
     }
 
     async fn member_promote(

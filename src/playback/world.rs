@@ -129,13 +129,6 @@ impl World {
             header.raft_term = self.identity.term;
         }
     }
-
-    /// A header that is signed.
-    pub(super) fn header(&self) -> Option<ResponseHeader> {
-        let mut header = Some(self.store.header());
-        self.sign(&mut header);
-        header
-    }
 }
 
 impl Tally {

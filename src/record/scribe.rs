@@ -294,14 +294,13 @@ impl Scribe for ConnectionScribe {
     }
 
     fn content(&mut self, stream: StreamId, piece: &Piece<'_>, now: Instant) {
-        let lost = Lost {
-            messages: u64::from(piece.offset == 0),
-            bytes: piece.bytes.len() as u64,
-            ..Lost::default()
-        };
         if !self.queue.admits() {
             // The recorder sees the gap.
-            self.queue.lose(lost);
+            self.queue.lose(Lost {
+                messages: u64::from(piece.offset == 0),
+                bytes: piece.bytes.len() as u64,
+                ..Lost::default()
+            });
             return;
         }
         let op = Op::Content {

@@ -289,11 +289,7 @@ impl Writer {
         if self.stuck.is_none() && self.is_due(now) {
             self.flush(now);
         }
-        let went = match &self.file {
-            Some(_) => self.write() && self.follow(now),
-            None => self.next_file(),
-        };
-        if !went {
+        if !(self.write() && self.follow(now)) {
             thread::sleep(RETRY.min(self.options.flush));
         }
     }

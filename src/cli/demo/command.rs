@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::etcd::Etcd;
 use super::workload::{self, WorkloadReport};
 use crate::cli::call_log::{self, Format, Place};
-use crate::cli::{Failure, diagnostics, io_reason, proxy};
+use crate::cli::interruption::{INTERRUPTED, Signals};
+use crate::cli::{Failure, diagnostics, proxy};
 use crate::etcd::SessionOptions;
 use crate::net::{Phase, Proxy, ProxyConfig, Route, Shutdown, Upstream, UpstreamTls};
 use crate::trace::{Colour, Handle, Options};
@@ -31,9 +31,6 @@ Examples:
 
 Exit codes: 0 all went as with etcd itself; 1 no etcd, or something did not;
 2 a wrong flag; 130 ended by Ctrl-C before the workload was through.";
-
-/// How a command ends that Ctrl-C ended, by the shells' custom.
-const INTERRUPTED: u8 = 130;
 
 /// How long the last connections may take to close.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -122,35 +119,6 @@ fn format(args: &DemoArgs) -> Result<Format, Failure> {
 enum Ended {
     Done(WorkloadReport),
     Interrupted,
-}
-
-/// Ctrl-C and SIGTERM, while etcd has to be ended before we are.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Signals, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                let reason = io_reason(&error);
-                Failure::failed(format!("signals cannot be listened for: {reason}"))
-            })
-        };
-        Ok(Signals {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    /// One of them has come.
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 /// Whatever way this ends, etcd is dropped, which ends it and removes its data.

@@ -1,6 +1,5 @@
 //! The proxy's life, from the first listener to the last line of the log.
 
-use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,12 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{self, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 use tokio::time::sleep;
 
 use super::armed::Armed;
 use super::{Format, ProxyArgs, faults, measured, recording};
 use crate::cli::call_log::{self, Place};
+use crate::cli::interruption::{listen, no_handler};
 use crate::cli::{Failure, io_reason};
 use crate::control::Server;
 use crate::etcd::SessionOptions;
@@ -75,7 +75,7 @@ pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
         let _within = runtime.enter();
         // Whoever reads that we listen may end us at once, and in order.
         signals::watch(shutdown.clone()).map_err(no_handler)?;
-        let hang_up = signal(SignalKind::hangup()).map_err(no_handler)?;
+        let hang_up = listen(SignalKind::hangup())?;
         let proxy = Proxy::bind(config)?;
         let admin = admin(&args, Arc::clone(&armory), measurement.clone())?;
         (proxy, admin, hang_up)
@@ -186,11 +186,6 @@ async fn relay(
             Some(()) = hang_up.recv() => log.reopen(),
         }
     }
-}
-
-fn no_handler(error: io::Error) -> Failure {
-    let reason = io_reason(&error);
-    Failure::failed(format!("signals cannot be listened for: {reason}"))
 }
 
 fn say_what_was(served: &Served, finished: &Finished) {

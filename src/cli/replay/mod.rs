@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 
+use super::interruption::{INTERRUPTED, listen};
 use super::look::{refused, said};
 use super::{Failure, print, proxy};
 use crate::notation::parse_duration;
@@ -37,9 +38,6 @@ was written in the recording is written to it.
 Exit codes: 0 all was driven and nothing differs; 1 something differs, or the target
 was lost on the way: the report says how far it came; 2 wrong usage, no recording,
 or a target that is not there or not empty; 130 ended by Ctrl-C.";
-
-/// How a command ends that Ctrl-C ended, by the shells' custom.
-const INTERRUPTED: u8 = 130;
 
 /// How often progress is told.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -146,8 +144,7 @@ async fn driven(
              all the same, or name an etcd that can be thrown away"
         )));
     }
-    let mut interrupt = signal(SignalKind::interrupt())
-        .map_err(|error| Failure::failed(format!("signals cannot be listened for: {error}")))?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
     let stop = async move {
         interrupt.recv().await;
     };

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use serde_json::{Value, json};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
 use super::list::span;
@@ -15,8 +14,9 @@ use super::report::{Outcome, rounded};
 use super::show::{Style, timeline};
 use super::source::{incident, scenario};
 use crate::cli::admin::{Admin, AdminFlags};
+use crate::cli::interruption::Signals;
 use crate::cli::scorecard::{expectations, told};
-use crate::cli::{Failure, io_reason, print};
+use crate::cli::{Failure, print};
 use crate::control::{ClientError, Method};
 use crate::scenario::Incident;
 use crate::score::Moment;
@@ -113,7 +113,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 /// Measures, adds the faults, follows them to their end, takes them away, and
 /// waits until all is as before.
 async fn happen(admin: &Admin, incident: &Incident) -> Result<Outcome, Failure> {
-    let mut signals = Signals::watch()?;
+    let mut signals = Signals::listen()?;
     measure(admin, incident).await?;
     let happened = struck(admin, incident, &mut signals).await;
     if let Ok(Struck {
@@ -221,34 +221,6 @@ async fn struck(
         stood,
         cut_short,
     })
-}
-
-/// What ends the program before its time.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn watch() -> Result<Signals, Failure> {
-        let watch = |kind| {
-            signal(kind).map_err(|error| {
-                let reason = io_reason(&error);
-                Failure::failed(format!("signals cannot be listened for: {reason}"))
-            })
-        };
-        Ok(Signals {
-            interrupt: watch(SignalKind::interrupt())?,
-            terminate: watch(SignalKind::terminate())?,
-        })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 /// Adds all faults at once; their numbers. They end with the incident, so that
