@@ -1,8 +1,6 @@
-//! The connection to the target: the steps of a plan, done.
+//! The steps of a plan, done at the target.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::error::Error as _;
-use std::fmt;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -10,29 +8,25 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use prost::Message as _;
 use rustc_hash::FxHashMap;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tonic::codegen::http::uri::PathAndQuery;
+use tonic::Status;
 use tonic::codegen::tokio_stream;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
 
 use super::compare::{Difference, Likeness, answers};
-use super::mapped::{self, Answer};
+use super::live::Live;
+use super::mapped;
 use super::numbering::Numbering;
-use super::plan::{Act, Foreign, Plan, Step};
-use super::raw::RawCodec;
+use super::plan::{Act, Plan, Rank, Step};
+use super::presupposed::Foreign;
 use super::report::{Ended, Found, Report};
+use super::target::{Lost, Target, code, words};
 use super::watches::{Brought, Expectation, Verdict, Watching};
 use crate::etcd::Method;
 use crate::etcd::schema::etcdserverpb as pb;
-use crate::grpc::Code;
 use crate::record::redact::{RecordingKey, scrub_text};
-use crate::record::traffic::{Book, Call, Ending, Lane, Said};
+use crate::record::traffic::{Book, Call, Ending, Lane, Said, revision_of};
 use pb::lease_client::LeaseClient;
-use pb::maintenance_client::MaintenanceClient;
 use pb::request_op::Request as AskedOp;
-use pb::watch_client::WatchClient;
 use pb::watch_request::RequestUnion;
 
 /// How often leases are looked after.
@@ -53,116 +47,6 @@ pub struct ReplayOptions {
     pub key: Option<RecordingKey>,
 }
 
-/// An etcd that is there.
-#[derive(Debug, Clone)]
-pub struct Target {
-    channel: Channel,
-    name: Box<str>,
-    /// Its revision.
-    pub revision: i64,
-    /// How many keys it has.
-    pub keys: i64,
-    /// The version that it says it is.
-    pub version: Box<str>,
-}
-
-/// The target cannot be used; in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost(pub String);
-
-impl fmt::Display for Lost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Lost {}
-
-impl Target {
-    /// Connects to `http://HOST:PORT`, and asks what is there.
-    ///
-    /// # Errors
-    /// If nothing answers there in time, or it is no etcd.
-    pub async fn connect(name: &str, patience: Duration) -> Result<Target, Lost> {
-        let endpoint = Endpoint::from_shared(name.to_owned()).map_err(|_| {
-            Lost(format!(
-                "{name} is no address, as http://127.0.0.1:2379 is one"
-            ))
-        })?;
-        let channel = endpoint
-            .connect_timeout(patience)
-            .connect()
-            .await
-            .map_err(|error| Lost(format!("{name} cannot be reached: {}", innermost(&error))))?;
-        let mut target = Target {
-            channel,
-            name: name.into(),
-            revision: 0,
-            keys: 0,
-            version: "".into(),
-        };
-        let all = pb::RangeRequest {
-            key: Bytes::from_static(b"\0"),
-            range_end: Bytes::from_static(b"\0"),
-            count_only: true,
-            ..pb::RangeRequest::default()
-        };
-        let asked = all.encode_to_vec().into();
-        let refused = |status: &Status| Lost(format!("{name} refuses: {}", words(status)));
-        let answer = target
-            .unary("/etcdserverpb.KV/Range", asked, patience)
-            .await?;
-        let answer = answer.map_err(|status| refused(&status))?;
-        let answer = pb::RangeResponse::decode(answer)
-            .map_err(|_| Lost(format!("{name} answers, but not as etcd does")))?;
-        target.keys = answer.count;
-        target.revision = answer.header.map_or(0, |header| header.revision);
-        let mut client = MaintenanceClient::new(target.channel.clone());
-        let asked = timeout(patience, client.status(pb::StatusRequest {})).await;
-        if let Ok(Ok(status)) = asked {
-            target.version = scrub_text(&status.into_inner().version).as_ref().into();
-        }
-        Ok(target)
-    }
-
-    /// Makes a call. What the target says to it is no error.
-    async fn unary(
-        &self,
-        path: &str,
-        message: Bytes,
-        patience: Duration,
-    ) -> Result<Result<Bytes, Status>, Lost> {
-        let method = path.rsplit('.').next().unwrap_or(path);
-        let path: PathAndQuery = path
-            .parse()
-            .map_err(|_| Lost(format!("{path} is no path of a method")))?;
-        let mut client = tonic::client::Grpc::new(self.channel.clone())
-            .max_decoding_message_size(usize::MAX)
-            .max_encoding_message_size(usize::MAX);
-        let name = &self.name;
-        let call = async {
-            client
-                .ready()
-                .await
-                .map_err(|error| Lost(format!("{name} is gone: {}", innermost(&error))))?;
-            Ok(client.unary(Request::new(message), path, RawCodec).await)
-        };
-        match timeout(patience, call).await {
-            Err(_) => Err(Lost(format!(
-                "{name} did not answer {method} within {} s",
-                patience.as_secs_f64()
-            ))),
-            Ok(Err(lost)) => Err(lost),
-            Ok(Ok(Ok(answer))) => Ok(Ok(answer.into_inner())),
-            // What etcd itself says has no cause on this side.
-            Ok(Ok(Err(status))) => match status.source() {
-                Some(cause) => Err(Lost(format!("{name} is gone: {}", innermost(cause)))),
-                None => Ok(Err(status)),
-            },
-        }
-    }
-}
-
 /// A replay under way.
 #[derive(Debug)]
 pub struct Replay<'b> {
@@ -177,18 +61,6 @@ pub struct Replay<'b> {
     patience: Duration,
     report: Report,
     began: Instant,
-}
-
-/// A Watch stream at the target.
-#[derive(Debug)]
-struct Live {
-    asked: mpsc::Sender<pb::WatchRequest>,
-    came: mpsc::UnboundedReceiver<Result<pb::WatchResponse, Status>>,
-    watchings: Vec<Watching>,
-    /// What came and was not yet compared: whose, and what.
-    pending: VecDeque<(usize, pb::WatchResponse)>,
-    /// The target ended it.
-    over: bool,
 }
 
 impl<'b> Replay<'b> {
@@ -265,7 +137,7 @@ impl<'b> Replay<'b> {
             Act::Progress(stream) => {
                 if let Some(live) = self.streams.get(stream) {
                     let asked = RequestUnion::ProgressRequest(pb::WatchProgressRequest {});
-                    let _ = live.asked.send(request_of(asked)).await;
+                    live.ask(asked).await;
                 }
                 Ok(())
             }
@@ -339,13 +211,12 @@ impl<'b> Replay<'b> {
     }
 
     fn wrote(&mut self, recorded: i64, answer: &[u8]) {
-        if let Some(target) = crate::record::traffic::revision_of(answer) {
+        if let Some(target) = revision_of(answer) {
             self.numbers.wrote(recorded, target);
         }
     }
 
     async fn call(&mut self, call: &Call, step: &Step) -> Result<(), Lost> {
-        use super::plan::Rank;
         let Some(recorded) = call.request.as_ref().and_then(Said::whole) else {
             return Ok(());
         };
@@ -374,23 +245,20 @@ impl<'b> Replay<'b> {
             self.leases.remove(&self.numbers.lease(asked.id));
             // It may have deleted keys, and so made a revision.
             if let Ok(answer) = &answered
-                && let Some(target) = crate::record::traffic::revision_of(answer)
+                && let Some(target) = revision_of(answer)
             {
                 self.numbers.reached(step.place.revision, target);
             }
         }
         let likeness = self.likeness(call, answered);
-        let what = path.rsplit('.').next().unwrap_or(&path).to_owned();
-        self.report.count(&what, &likeness);
-        if let Likeness::Different(difference) = likeness {
-            self.report.list(Found {
-                what: what.into(),
-                lane: call.lane,
-                revision: step.place.revision,
-                about: about(method, recorded).into(),
-                difference,
-            });
-        }
+        let what = path.rsplit('.').next().unwrap_or(&path);
+        self.report.note(what, likeness, |difference| Found {
+            what: what.into(),
+            lane: call.lane,
+            revision: step.place.revision,
+            about: about(method, recorded).into(),
+            difference,
+        });
         Ok(())
     }
 
@@ -401,23 +269,25 @@ impl<'b> Replay<'b> {
                 let key = self.options.key.as_ref();
                 let numbers = &mut self.numbers;
                 let likeness = match call.method() {
-                    Method::Range => of::<pb::RangeResponse>(recorded, &answered, numbers, key),
-                    Method::Put => of::<pb::PutResponse>(recorded, &answered, numbers, key),
-                    Method::DeleteRange => {
-                        of::<pb::DeleteRangeResponse>(recorded, &answered, numbers, key)
+                    Method::Range => {
+                        answers::<pb::RangeResponse>(recorded, &answered, numbers, key)
                     }
-                    Method::Txn => of::<pb::TxnResponse>(recorded, &answered, numbers, key),
+                    Method::Put => answers::<pb::PutResponse>(recorded, &answered, numbers, key),
+                    Method::DeleteRange => {
+                        answers::<pb::DeleteRangeResponse>(recorded, &answered, numbers, key)
+                    }
+                    Method::Txn => answers::<pb::TxnResponse>(recorded, &answered, numbers, key),
                     Method::Compact => {
-                        of::<pb::CompactionResponse>(recorded, &answered, numbers, key)
+                        answers::<pb::CompactionResponse>(recorded, &answered, numbers, key)
                     }
                     Method::LeaseGrant => {
-                        of::<pb::LeaseGrantResponse>(recorded, &answered, numbers, key)
+                        answers::<pb::LeaseGrantResponse>(recorded, &answered, numbers, key)
                     }
                     Method::LeaseRevoke => {
-                        of::<pb::LeaseRevokeResponse>(recorded, &answered, numbers, key)
+                        answers::<pb::LeaseRevokeResponse>(recorded, &answered, numbers, key)
                     }
                     Method::LeaseTimeToLive => {
-                        of::<pb::LeaseTimeToLiveResponse>(recorded, &answered, numbers, key)
+                        answers::<pb::LeaseTimeToLiveResponse>(recorded, &answered, numbers, key)
                     }
                     _ => None,
                 };
@@ -466,7 +336,7 @@ impl<'b> Replay<'b> {
         plan: &Plan,
     ) -> Result<(), Lost> {
         if !self.streams.contains_key(&stream) {
-            let live = self.open().await?;
+            let live = Live::open(&self.target);
             self.streams.insert(stream, live);
         }
         let mut asked = asked.clone();
@@ -476,9 +346,10 @@ impl<'b> Replay<'b> {
             return Ok(());
         };
         let before = live.watchings.len();
-        let request = request_of(RequestUnion::CreateRequest(asked));
-        let sent = live.asked.send(request).await.is_ok();
-        let created = sent && wait(live, self.patience, |live| live.watchings.len() > before).await;
+        let created = live.ask(RequestUnion::CreateRequest(asked)).await
+            && live
+                .wait(self.patience, |live| live.watchings.len() > before)
+                .await;
         let expected = plan.watches.get(&stream).and_then(|all| all.get(before));
         let likeness = match (created, expected.and_then(|one| one.created_at)) {
             (true, _) => Likeness::Equal,
@@ -505,45 +376,6 @@ impl<'b> Replay<'b> {
         Ok(())
     }
 
-    async fn open(&mut self) -> Result<Live, Lost> {
-        let (asked, requests) = mpsc::channel(16);
-        let (send, came) = mpsc::unbounded_channel();
-        let mut client =
-            WatchClient::new(self.target.channel.clone()).max_decoding_message_size(usize::MAX);
-        // Its own task, for etcd answers a stream's head with its first message.
-        tokio::spawn(async move {
-            let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
-            let mut stream = match client.watch(requests).await {
-                Ok(answer) => answer.into_inner(),
-                Err(status) => {
-                    let _ = send.send(Err(status));
-                    return;
-                }
-            };
-            loop {
-                let message = tokio::select! {
-                    () = send.closed() => return,
-                    message = stream.message() => message,
-                };
-                let sent = match message {
-                    Ok(Some(response)) => send.send(Ok(response)),
-                    Ok(None) => return,
-                    Err(status) => send.send(Err(status)),
-                };
-                if sent.is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Live {
-            asked,
-            came,
-            watchings: Vec::new(),
-            pending: VecDeque::new(),
-            over: false,
-        })
-    }
-
     async fn cancel(&mut self, stream: usize, watch_id: i64, plan: &Plan) -> Result<(), Lost> {
         let expected = plan.watches.get(&stream).map_or(&[][..], |all| all);
         let which = expected
@@ -561,8 +393,7 @@ impl<'b> Replay<'b> {
             watch_id: watching.watch_id,
         };
         watching.over = true;
-        let request = request_of(RequestUnion::CancelRequest(asked));
-        let _ = live.asked.send(request).await;
+        live.ask(RequestUnion::CancelRequest(asked)).await;
         Ok(())
     }
 
@@ -589,7 +420,7 @@ impl<'b> Replay<'b> {
                 which.is_some_and(|which| which != n) || watching.over || came >= one.brought.len()
             })
         };
-        if !wait(live, patience, due).await {
+        if !live.wait(patience, due).await {
             self.patience = self.patience.min(SHORT_PATIENCE);
         }
         let mut found = Vec::new();
@@ -648,23 +479,18 @@ impl<'b> Replay<'b> {
     }
 
     fn note(&mut self, what: &str, stream: usize, about: &str, at: i64, likeness: Likeness) {
-        self.report.count(what, &likeness);
-        if let Likeness::Different(difference) = likeness {
-            let lane = self.book.streams.get(stream).map_or(
-                Lane {
-                    connection: 0,
-                    stream: 0,
-                },
-                |stream| stream.lane,
-            );
-            self.report.list(Found {
-                what: what.into(),
-                lane,
-                revision: at,
-                about: about.into(),
-                difference,
-            });
-        }
+        let nowhere = Lane {
+            connection: 0,
+            stream: 0,
+        };
+        let lane = self.book.streams.get(stream).map(|stream| stream.lane);
+        self.report.note(what, likeness, |difference| Found {
+            what: what.into(),
+            lane: lane.unwrap_or(nowhere),
+            revision: at,
+            about: about.into(),
+            difference,
+        });
     }
 
     fn look_after(&mut self, id: i64, ttl: i64) {
@@ -715,73 +541,6 @@ impl<'b> Replay<'b> {
     }
 }
 
-fn of<A: Answer>(
-    recorded: &Bytes,
-    answered: &Bytes,
-    numbers: &mut Numbering,
-    key: Option<&RecordingKey>,
-) -> Option<Likeness> {
-    answers::<A>(recorded, answered, numbers, key)
-}
-
-fn request_of(union: RequestUnion) -> pb::WatchRequest {
-    pb::WatchRequest {
-        request_union: Some(union),
-    }
-}
-
-/// Takes in what comes until something is so; `false` if it is not so in time, or
-/// never will be.
-async fn wait(live: &mut Live, patience: Duration, is: impl Fn(&Live) -> bool) -> bool {
-    let waited = timeout(patience, async {
-        loop {
-            // All that is there, before anything is asked.
-            while let Ok(came) = live.came.try_recv() {
-                live.take(came);
-            }
-            if is(live) {
-                return true;
-            }
-            if live.over {
-                return false;
-            }
-            match live.came.recv().await {
-                Some(came) => live.take(came),
-                None => live.over = true,
-            }
-        }
-    });
-    waited.await.unwrap_or(false)
-}
-
-impl Live {
-    fn take(&mut self, came: Result<pb::WatchResponse, Status>) {
-        let Ok(response) = came else {
-            self.over = true;
-            return;
-        };
-        if response.created {
-            self.watchings.push(Watching {
-                watch_id: response.watch_id,
-                ..Watching::default()
-            });
-            if response.canceled {
-                self.pending.push_back((self.watchings.len() - 1, response));
-            }
-            return;
-        }
-        let whose = self
-            .watchings
-            .iter()
-            .rposition(|watching| watching.watch_id == response.watch_id);
-        if let Some(whose) = whose
-            && (response.canceled || !response.events.is_empty())
-        {
-            self.pending.push_back((whose, response));
-        }
-    }
-}
-
 /// What a call is about, for people.
 fn about(method: Method, request: &Bytes) -> String {
     match method {
@@ -822,21 +581,4 @@ fn range(key: &[u8], end: &[u8]) -> String {
 fn shown(key: &[u8]) -> String {
     let text = String::from_utf8_lossy(key);
     scrub_text(&text).escape_debug().to_string()
-}
-
-fn code(status: &Status) -> String {
-    Code(status.code() as i32 as u32).to_string()
-}
-
-fn words(status: &Status) -> String {
-    format!("{}, {:?}", code(status), scrub_text(status.message()))
-}
-
-/// The cause that says most: the last.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
 }

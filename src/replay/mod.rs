@@ -4,24 +4,30 @@
 //!
 //! | file | what it is about |
 //! |---|---|
-//! | [`plan`] | what is done in which order, and what the recording presupposes |
+//! | [`plan`] | what is done in which order |
+//! | `presupposed` | what the recording presupposes: what no call of it wrote |
 //! | [`numbering`] | recorded revisions and leases, and the target's for them |
 //! | [`mapped`] | requests and answers in the target's numbers |
 //! | [`compare`] | where an answer is another one, field by field |
 //! | [`watches`] | what a watch should bring, and what it brought |
 //! | [`report`] | what came of it |
 //! | [`raw`] | messages as bytes through a gRPC client |
-//! | [`drive`] | the connection to the target; the only file here that does I/O |
+//! | [`target`] | the etcd that it is driven against |
+//! | `live` | a Watch stream at the target |
+//! | [`drive`] | the steps of a plan, done |
 //!
-//! Everything but [`drive`] is sans-io.
+//! Everything but the last four is sans-io.
 
 pub mod compare;
 pub mod drive;
+mod live;
 pub mod mapped;
 pub mod numbering;
 pub mod plan;
+mod presupposed;
 pub mod raw;
 pub mod report;
+pub mod target;
 pub mod watches;
 
 #[cfg(test)]
@@ -29,4 +35,6 @@ mod tests;
 
 pub use drive::{Replay, ReplayOptions};
 pub use plan::Plan;
+pub use presupposed::{Foreign, Presupposed};
 pub use report::{Ended, Report};
+pub use target::Target;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::compare::{Difference, Likeness};
-use super::plan::Presupposed;
+use super::presupposed::Presupposed;
 use crate::record::traffic::Lane;
 use crate::trace::grouped;
 
@@ -79,21 +79,25 @@ pub enum Ended {
 }
 
 impl Report {
-    pub(super) fn count(&mut self, what: &str, likeness: &Likeness) {
+    /// Counts how something was; a difference is listed as `found` says, while there
+    /// is room.
+    pub(super) fn note(
+        &mut self,
+        what: &str,
+        likeness: Likeness,
+        found: impl FnOnce(Difference) -> Found,
+    ) {
         let tally = self.tallies.entry(what.to_owned()).or_default();
         match likeness {
             Likeness::Equal => tally.equal += 1,
             Likeness::UpToNumbering => tally.up_to_numbering += 1,
-            Likeness::Different(_) => {
+            Likeness::Different(difference) => {
                 tally.different += 1;
                 self.different += 1;
+                if self.listed.len() < MOST_LISTED {
+                    self.listed.push(found(difference));
+                }
             }
-        }
-    }
-
-    pub(super) fn list(&mut self, found: Found) {
-        if self.listed.len() < MOST_LISTED {
-            self.listed.push(found);
         }
     }
 

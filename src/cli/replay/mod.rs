@@ -17,8 +17,7 @@ use crate::record::files::Family;
 use crate::record::reader::{Query, Recordings, Wants};
 use crate::record::redact::RecordingKey;
 use crate::record::traffic::{Book, Traffic};
-use crate::replay::drive::Target;
-use crate::replay::{Ended, Plan, Replay, ReplayOptions};
+use crate::replay::{Ended, Plan, Replay, ReplayOptions, Target};
 use crate::trace::grouped;
 
 const EXAMPLES: &str = "\

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{Carriers, Objects, is_deletion, key_of, revision_of};
+use crate::mvcc::Span;
 use crate::record::reader::{AnyOf, Asked, Item, Line, Query, Recordings, Refusal, Wants};
 use crate::record::schema::v1::LogLine;
 use crate::record::schema::v1::log_line::Form;
@@ -97,37 +98,31 @@ impl Objects {
 }
 
 /// A list that brought values.
-struct List<'l> {
-    from: &'l [u8],
-    to: &'l [u8],
+struct List {
+    span: Span,
     /// What it tells of.
     revision: i64,
 }
 
-impl List<'_> {
-    fn of(line: &LogLine) -> Option<List<'_>> {
+impl List {
+    fn of(line: &LogLine) -> Option<List> {
         let brings = line.event == "call"
             && line.asked() == Form::Range
             && line.status.as_deref() == Some("OK")
             && !line.keys_only
             && !line.count_only
             && line.count.is_none_or(|count| count > 0);
+        let end = line.range_end.as_ref().filter(|end| !end.is_empty())?;
         brings.then_some(List {
-            from: line.key.as_deref()?,
-            to: line.range_end.as_deref()?,
+            span: Span::asked(line.key.as_ref()?, end),
             revision: line.at_revision.or(line.revision)?,
         })
-    }
-
-    fn covers(&self, key: &[u8]) -> bool {
-        // A single zero byte is the end of all keys.
-        key >= self.from && (key < self.to || self.to == b"\0")
     }
 }
 
 impl Need {
-    fn offer(&mut self, list: &List<'_>, at: u64, line: &LogLine) {
-        if list.revision < self.revision && list.covers(&self.key) {
+    fn offer(&mut self, list: &List, at: u64, line: &LogLine) {
+        if list.revision < self.revision && list.span.contains(&self.key) {
             self.lists.insert((list.revision, at), line.clone());
             if self.lists.len() > MOST_LISTS {
                 self.lists.pop_first();
