@@ -10,9 +10,11 @@
 //! | [`span`] | keys from one to another, as etcd writes them |
 //! | [`timeline`] | what is known of one key, revision by revision |
 //! | [`knowledge`] | where every key is known, and every change |
-//! | [`past`] | from single facts to timelines and knowledge |
+//! | `facts` | what was told of one key, and the timeline that it makes |
+//! | [`past`] | from single facts to a store, and to what happens to it next |
 //! | [`store`] | the store: reads, writes, compaction |
 //! | [`check`] | what etcd refuses without looking at its keys |
+//! | `play` | how it goes on as its recording did |
 //! | [`txn`] | compares, and transactions |
 //! | [`lease`] | leases and the keys that hang on them |
 //! | [`watch`] | the watches of one stream |
@@ -21,9 +23,11 @@
 //! Sans-io: `now` is an argument, in nanoseconds of any clock that only rises.
 
 mod check;
+mod facts;
 pub mod knowledge;
 pub mod lease;
 pub mod past;
+mod play;
 pub mod refusal;
 pub mod span;
 pub mod store;

@@ -9,7 +9,6 @@ use rustc_hash::FxHashSet;
 use super::check;
 use super::knowledge::{Knowledge, Revisions};
 use super::lease::Leases;
-use super::past::Future;
 use super::refusal::Refusal;
 use super::span::Span;
 use super::timeline::{Life, Place, State, Timeline, Version, What};
@@ -458,7 +457,7 @@ impl Store {
 
     /// Sees to it that keys which changed since a revision hang on the leases that
     /// they name.
-    fn hang(&mut self, before: i64, keys: &[Bytes]) {
+    pub(super) fn hang(&mut self, before: i64, keys: &[Bytes]) {
         for key in keys {
             let lease = |state: Option<State<'_>>| match state {
                 Some(State::Present(_, version)) => version.lease,
@@ -473,66 +472,6 @@ impl Store {
                 self.leases.detach(old, key);
             }
             self.leases.attach(new, key);
-        }
-    }
-
-    /// Lets happen what the recording says, up to one of its revisions. Revisions of
-    /// the store's own come on top: everything is numbered on.
-    pub fn play(&mut self, future: &mut Future, up_to: i64) {
-        while let Some(entry) = future.entries.first_entry()
-            && *entry.key() <= up_to
-        {
-            let (recorded, entries) = entry.remove_entry();
-            self.play_one(recorded, entries);
-        }
-        self.revision = self.revision.max(up_to.saturating_add(self.ahead));
-    }
-
-    fn play_one(&mut self, recorded: i64, entries: Vec<(Bytes, Place, What)>) {
-        let revision = recorded.saturating_add(self.ahead);
-        if revision <= self.revision {
-            return;
-        }
-        let mut changed = Vec::new();
-        for (key, place, mut what) in entries {
-            let own = self.overwritten.contains(&key);
-            let state = self.state(&key, self.revision);
-            match &mut what {
-                // What is known of the key here is not what the recording knows.
-                What::Absent | What::Unknown if own => continue,
-                What::Absent | What::Unknown => {}
-                What::Delete if own && !matches!(state, State::Present(..)) => continue,
-                What::Delete => changed.push(key.clone()),
-                What::Put(version) => {
-                    let before = match state {
-                        State::Present(_, before) => before.life,
-                        _ => None,
-                    };
-                    if own || self.ahead > 0 {
-                        version.life = match (before, version.life) {
-                            (Some(life), _) => Some(Life {
-                                created: life.created,
-                                version: life.version + 1,
-                            }),
-                            (None, _) if matches!(state, State::Absent) => Some(Life {
-                                created: revision,
-                                version: 1,
-                            }),
-                            (None, life) => life,
-                        };
-                    }
-                    changed.push(key.clone());
-                }
-            }
-            let sub = place.sub;
-            let timeline = self.keys.entry(key).or_default();
-            timeline.push(Place { revision, sub }, what);
-        }
-        let before = self.revision;
-        self.revision = revision;
-        self.hang(before, &changed);
-        if !changed.is_empty() {
-            self.changed.insert(revision, changed);
         }
     }
 

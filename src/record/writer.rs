@@ -6,6 +6,8 @@
 //! thread and nobody else: what comes meanwhile waits, and beyond the queue's
 //! bound is left out and counted.
 
+mod losses;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +16,6 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use prost::Message;
-
 use super::assembly::{Assembly, Sink};
 use super::container::{Container, ContainerOptions, Times};
 use super::files::{Family, Written};
@@ -23,7 +23,6 @@ use super::queue::{Lost, Outlet, Overflow, Parcel};
 use super::recorder::{Recorded, RecorderOptions};
 use super::redact::Policy;
 use super::schema::ChannelId;
-use super::schema::v1::Loss;
 use crate::trace::Anchor;
 
 /// How long parcels gather before they are taken together.
@@ -42,10 +41,6 @@ pub(super) const RETRY: Duration = Duration::from_millis(500);
 
 /// How long the end of a recording waits for a disk that takes nothing.
 pub(super) const END_PATIENCE: Duration = Duration::from_secs(5);
-
-/// For how long nothing may be left out before it is said that the recording keeps
-/// up again.
-const QUIET: Duration = Duration::from_secs(1);
 
 /// Why something is left out, where the disk only was slow.
 const SLOW: &str = "the disk could not keep up";
@@ -72,7 +67,7 @@ pub(super) struct Writer {
     oldest: Option<Instant>,
     /// The losses that stand in the recording.
     told: Lost,
-    behind: Option<Behind>,
+    behind: Option<losses::Behind>,
     /// Records that were added, those that are owed included.
     added: u64,
     recorded: Recorded,
@@ -90,14 +85,6 @@ struct Current {
     begun: Instant,
     /// It got its last record: what the disk is owed is its end.
     ended: bool,
-}
-
-/// More comes than the disk takes: calls or lines are left out.
-struct Behind {
-    /// What had been lost before.
-    before: Lost,
-    /// When the latest loss was seen.
-    latest: Instant,
 }
 
 /// Records go into the container; a failure is kept until the batch is through.
@@ -401,65 +388,6 @@ impl Writer {
             .retain(&self.options.retention, SystemTime::now());
         if let Err(error) = kept {
             tracing::warn!("files of the recording that are old cannot be removed: {error}");
-        }
-    }
-
-    /// What was left out since it was told last stands in the recording, too; and
-    /// that it began and that it is over is said once each.
-    fn tell_losses(&mut self, now: Instant) {
-        let lost = self.outlet.lost();
-        if let Some(behind) = &mut self.behind {
-            let quiet = now.saturating_duration_since(behind.latest);
-            if (lost.calls, lost.lines) != (self.told.calls, self.told.lines) {
-                behind.latest = now;
-            } else if self.stuck.is_none() && quiet >= QUIET {
-                let (calls, lines) = (
-                    lost.calls - behind.before.calls,
-                    lost.lines - behind.before.lines,
-                );
-                tracing::warn!(
-                    "the recording keeps up with the traffic again: {calls} calls and {lines} lines of the log were left out"
-                );
-                self.behind = None;
-            }
-        } else if (lost.calls, lost.lines) != (self.told.calls, self.told.lines) {
-            self.behind = Some(Behind {
-                before: self.told,
-                latest: now,
-            });
-            // Where the disk took nothing, that was said before.
-            if self.reason.is_none() {
-                tracing::warn!(
-                    "the recording cannot keep up with the traffic: calls are left out, and counted"
-                );
-            }
-        }
-        let Some(current) = self.file.as_mut().filter(|current| !current.ended) else {
-            return;
-        };
-        if lost == self.told {
-            self.reason = None;
-            return;
-        }
-        let loss = Loss {
-            calls: lost.calls - self.told.calls,
-            messages: lost.messages - self.told.messages,
-            bytes: lost.bytes - self.told.bytes,
-            lines: lost.lines - self.told.lines,
-            reason: self.reason.take().unwrap_or_else(|| SLOW.to_owned()),
-        };
-        self.told = lost;
-        let at = nanos(&self.clock.unwrap_or_else(Anchor::now), now);
-        let times = Times {
-            whole: at,
-            began: at,
-        };
-        let told = loss.encode_to_vec();
-        match current.container.add(ChannelId::LOSSES, times, &told) {
-            Ok(()) => self.added += 1,
-            Err(error) => {
-                self.recorded.trouble.get_or_insert(error.to_string());
-            }
         }
     }
 

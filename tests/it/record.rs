@@ -3,7 +3,7 @@
 mod contents;
 mod exact;
 mod great;
-mod python;
+pub mod python;
 mod runs;
 mod secrets;
 pub mod stage;

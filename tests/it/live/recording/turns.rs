@@ -3,13 +3,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::tape::{Tape, files, is, noise};
 use crate::live::patience::until;
 use crate::live::proxy::Arguments;
 use crate::live::stack::Setup;
+use crate::record::python;
 
 /// Reads one file as somebody does who has no etcdtap, and says how many records of
 /// each kind it has.
@@ -91,17 +91,7 @@ async fn files_follow_one_another_and_each_stands_for_itself() {
     assert!(tape.wholeness.is_whole() && tape.wholeness.finished);
     assert_eq!(tape.whole_keys("Put").len() as u64, puts);
 
-    let packages = std::env::var("ETCDTAP_TEST_MCAP")
-        .expect("ETCDTAP_TEST_MCAP is not set: eval the lines that scripts/tools prints");
-    let ran = Command::new("python3")
-        .args(["-c", READ])
-        .args(&files)
-        .env("PYTHONPATH", packages)
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success(), "{errors}");
-    let told = String::from_utf8(ran.stdout).unwrap();
+    let told = python::printed(READ, &files);
     let mut sums = [0; 3];
     for line in told.lines() {
         for (sum, number) in sums.iter_mut().zip(line.split(' ')) {
