@@ -21,6 +21,8 @@ const ENDING: &str = "mcap";
 pub struct Recordings {
     files: Vec<PathBuf>,
     about: About,
+    /// Another file was begun and has no bytes: its writer is at it, or was killed.
+    begun: bool,
 }
 
 /// A recording that is being read. An iterator; where it ends there may be more
@@ -66,13 +68,28 @@ impl Recordings {
             }
         }
         let mut about = None;
-        for file in &files {
-            let recording = open(file)?;
-            about.get_or_insert_with(|| recording.about().clone());
+        let mut begun = None;
+        let mut read = Vec::with_capacity(files.len());
+        for file in files {
+            match open(&file) {
+                Err(empty @ Refusal::Empty { .. }) if is_partial(&file) => begun = Some(empty),
+                recording => {
+                    let recording = recording?;
+                    about.get_or_insert_with(|| recording.about().clone());
+                    read.push(file);
+                }
+            }
+        }
+        // What others hold can be read without it.
+        if read.is_empty()
+            && let Some(empty) = begun
+        {
+            return Err(empty);
         }
         Ok(Recordings {
-            files,
+            files: read,
             about: about.unwrap_or_default(),
+            begun: begun.is_some(),
         })
     }
 
@@ -122,7 +139,7 @@ impl Recordings {
             current: None,
             runs: Runs::default(),
             wholeness: Wholeness {
-                finished: true,
+                finished: !self.begun,
                 ..Wholeness::default()
             },
             figures: Figures::default(),
@@ -247,7 +264,7 @@ fn open(path: &Path) -> Result<Recording, Refusal> {
     // It may have been finished between then and now.
     if let Err(error) = &file
         && error.kind() == io::ErrorKind::NotFound
-        && path.extension().is_some_and(|ending| ending == PARTIAL)
+        && is_partial(path)
     {
         let finished = path.with_extension("");
         file = File::open(&finished);
@@ -258,6 +275,11 @@ fn open(path: &Path) -> Result<Recording, Refusal> {
         error,
     })?;
     Recording::open(file, &name)
+}
+
+/// Whether a file is being written, or was when its writer was killed.
+fn is_partial(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == PARTIAL)
 }
 
 /// The files that a name stands for.

@@ -57,6 +57,15 @@ fn a_folder_is_read_in_the_order_of_time_and_a_name_stands_for_its_parts() {
     let mut reading = named.read(Query::all(Wants::LINES));
     assert_eq!(lines(&mut reading), [50, 51, 20, 21]);
 
+    // Its writer was killed between two files.
+    fs::write(at.join("calls.0004.mcap.partial"), "").unwrap();
+    let killed = Recordings::open(&[at.join("calls.mcap")]).unwrap();
+    let mut reading = killed.read(Query::all(Wants::LINES));
+    assert_eq!(lines(&mut reading), [25, 26, 30, 31, 40, 41, 60, 61]);
+    assert!(reading.wholeness().is_whole() && !reading.wholeness().finished);
+    let refusal = Recordings::open(&[at.join("calls.0004.mcap.partial")]).unwrap_err();
+    assert!(refusal.to_string().contains("is empty"));
+
     let empty = tempfile::tempdir().unwrap();
     let refusal = Recordings::open(&[empty.path().to_owned()]).unwrap_err();
     assert!(refusal.to_string().starts_with("there is no recording"));
