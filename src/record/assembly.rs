@@ -4,6 +4,7 @@
 //! that came in one batch is never copied more than once; one that did not is put
 //! together, up to [`WHOLE_MOST`]; a greater one comes out in parts.
 
+mod open;
 mod told;
 
 use std::sync::Arc;
@@ -15,11 +16,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::batch::{Lane, Op, Ops, fields};
 use super::container::Times;
 use super::contents::{self, Contents};
-use super::redact::{Findings, Policy, Redactor, Treatment, Why};
+use super::redact::{Findings, Plan, Policy, Redactor, Treatment, Why, plan};
 use super::schema::ChannelId;
 use super::schema::v1::{self, Headers, Meta, Part};
 use crate::http1::Piece;
 use crate::http2::{Side, StreamId};
+use open::{Begun, Block, Connection, Open, Parts};
 use told::{field, meta, method, says_only_ok};
 
 pub(super) use told::reason;
@@ -48,6 +50,10 @@ pub trait Sink {
 #[derive(Debug)]
 pub struct Assembly {
     policy: Arc<Policy>,
+    /// What becomes of the messages of a channel, once it was asked for.
+    plans: FxHashMap<u16, Plan>,
+    /// For messages that are there as a whole.
+    redactor: Redactor,
     connections: FxHashMap<u64, Connection>,
     contents: Contents,
     /// Header blocks that the file at hand holds.
@@ -60,48 +66,12 @@ pub struct Assembly {
     piece: Vec<u8>,
 }
 
-#[derive(Debug, Default)]
-struct Connection {
-    /// Header blocks by their number.
-    blocks: FxHashMap<u64, Box<[u8]>>,
-    /// The block before a lane's first message.
-    heads: FxHashMap<Lane, u64>,
-    open: FxHashMap<Lane, Open>,
-}
-
-/// A message that is not whole yet.
-#[derive(Debug)]
-struct Open {
-    begun: Begun,
-    bytes: Vec<u8>,
-    /// Bytes that came in all.
-    came: u64,
-    parts: Option<Box<Parts>>,
-}
-
-/// A message that comes out in parts.
-#[derive(Debug)]
-struct Parts {
-    redactor: Redactor,
-    /// Where the next part begins.
-    offset: u64,
-}
-
-#[derive(Debug, Clone)]
-struct Begun {
-    channel: u16,
-    path: Box<str>,
-    compressed: bool,
-    length: u32,
-    index: u64,
-    at: u64,
-    headers: u64,
-}
-
 impl Assembly {
     /// For a recording whose times count from `epoch`, in nanoseconds since 1970.
     pub fn new(policy: Arc<Policy>, epoch: u64) -> Assembly {
         Assembly {
+            plans: FxHashMap::default(),
+            redactor: Redactor::new(&policy, Plan::LengthAndHash, None),
             policy,
             connections: FxHashMap::default(),
             contents: Contents::default(),
@@ -254,13 +224,17 @@ impl Assembly {
                     stays
                 });
             }
-            known.blocks.insert(id, block.into());
+            let told = Block {
+                fields: block.into(),
+                says_only_ok: says_only_ok(block),
+            };
+            known.blocks.insert(id, told);
         }
         if !trailers {
             known.heads.insert(of, id);
             self.state_block(connection, of, id, at, sink);
         } else if let Some(block) = known.blocks.get(&id)
-            && !says_only_ok(block)
+            && !block.says_only_ok
         {
             self.give_block(connection, of, (true, id, at), sink);
         }
@@ -290,7 +264,7 @@ impl Assembly {
             stream: of.stream.number(),
             from: v1::Side::from(of.from).into(),
             trailers,
-            fields: fields(block)
+            fields: fields(&block.fields)
                 .map(|(name, value)| field(&self.policy, name, value))
                 .collect(),
         };
@@ -335,11 +309,12 @@ impl Assembly {
     ) {
         // Another file may have begun since its head came.
         self.state_block(connection, of, begun.headers, begun.at, sink);
-        let mut redactor = self.redactor(of, begun);
-        let treatment = redactor.treatment();
-        redactor.push(message);
+        let plan = self.plan(of, begun);
+        self.redactor.restart(plan, begun.length.into());
+        let treatment = self.redactor.treatment();
+        self.redactor.push(message);
         let mut rest = Vec::new();
-        let findings = redactor.finish(&mut rest);
+        let findings = self.redactor.end(&mut rest);
         message.append(&mut rest);
         let meta = meta(connection, of, begun, u64::from(begun.length), &findings);
         let unreadable = treatment == Treatment::LengthAndHash
@@ -556,16 +531,21 @@ impl Assembly {
         }
     }
 
-    fn redactor(&self, of: Lane, begun: &Begun) -> Redactor {
-        let (service, method) = method(begun);
-        Redactor::begin(
-            &self.policy,
-            service,
-            method,
-            of.from,
-            begun.compressed,
-            begun.length.into(),
-        )
+    fn redactor(&mut self, of: Lane, begun: &Begun) -> Redactor {
+        let plan = self.plan(of, begun);
+        Redactor::new(&self.policy, plan, Some(begun.length.into()))
+    }
+
+    /// What becomes of a message. A channel is one side's of one method.
+    fn plan(&mut self, of: Lane, begun: &Begun) -> Plan {
+        let asked = || {
+            let (service, method) = method(begun);
+            plan(&self.policy, service, method, of.from, begun.compressed)
+        };
+        match (begun.channel, begun.compressed) {
+            (0, _) | (_, true) => asked(),
+            (channel, false) => *self.plans.entry(channel).or_insert_with(asked),
+        }
     }
 }
 

@@ -34,20 +34,52 @@ pub enum Term<'a> {
     Method(&'a str),
 }
 
-impl Term<'_> {
-    fn hash(self) -> u64 {
-        let (kind, value): (&[u8], &[u8]) = match self {
-            Term::Key(key) => (b"key:", key),
-            Term::Resource(resource) => (b"resource:", resource.as_bytes()),
-            Term::Namespace(namespace) => (b"namespace:", namespace.as_bytes()),
-            Term::Name(name) => (b"name:", name.as_bytes()),
-            Term::Method(method) => (b"method:", method.as_bytes()),
+/// What kind of fact a [`Term`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A key, whole.
+    Key,
+    /// A resource.
+    Resource,
+    /// A namespace.
+    Namespace,
+    /// An object's name.
+    Name,
+    /// A method, without its service.
+    Method,
+}
+
+impl Kind {
+    fn hash(self, value: &[u8]) -> u64 {
+        let kind: &[u8] = match self {
+            Kind::Key => b"key:",
+            Kind::Resource => b"resource:",
+            Kind::Namespace => b"namespace:",
+            Kind::Name => b"name:",
+            Kind::Method => b"method:",
         };
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for byte in kind.iter().chain(value) {
             hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
         hash
+    }
+}
+
+impl<'a> Term<'a> {
+    fn parts(self) -> (Kind, &'a [u8]) {
+        match self {
+            Term::Key(key) => (Kind::Key, key),
+            Term::Resource(resource) => (Kind::Resource, resource.as_bytes()),
+            Term::Namespace(namespace) => (Kind::Namespace, namespace.as_bytes()),
+            Term::Name(name) => (Kind::Name, name.as_bytes()),
+            Term::Method(method) => (Kind::Method, method.as_bytes()),
+        }
+    }
+
+    fn hash(self) -> u64 {
+        let (kind, value) = self.parts();
+        kind.hash(value)
     }
 }
 
@@ -76,10 +108,30 @@ impl About {
             ..About::default()
         };
         for term in terms.into_iter().flatten() {
-            about.hashes[usize::from(about.terms)] = term.hash();
-            about.terms += 1;
+            let (kind, value) = term.parts();
+            about.add(kind, value);
         }
         about
+    }
+
+    /// It is about this, too. A line has one value of a kind at most.
+    pub fn add(&mut self, kind: Kind, value: &[u8]) {
+        if let Some(place) = self.hashes.get_mut(usize::from(self.terms)) {
+            *place = kind.hash(value);
+            self.terms += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+impl About {
+    /// Whether it is what [`About::line`] says of a line, in whatever order.
+    pub fn is_of(&self, line: &LogLine) -> bool {
+        let sorted = |mut about: About| {
+            about.hashes.sort_unstable();
+            about
+        };
+        sorted(*self) == sorted(About::line(line))
     }
 }
 

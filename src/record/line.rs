@@ -2,17 +2,19 @@
 //!
 //! What a record holds is what the log's formats take, so that the line that is
 //! printed from a recording ([`super::recall`]) is the one that was printed then,
-//! byte for byte. Each function also says when, in nanoseconds since 1970: the
-//! record's time.
+//! byte for byte. It is written field by field, without a [`LogLine`] in between:
+//! there is one of every call.
+//!
+//! [`LogLine`]: super::schema::v1::LogLine
 
-use std::borrow::Cow;
+mod fields;
+
 use std::time::Instant;
 
-use bytes::Bytes;
-
+use super::index::{About, Kind};
 use super::redact::scrub_text;
+use super::schema::v1;
 use super::schema::v1::log_line::{Extent, Form};
-use super::schema::v1::{self, LogLine};
 use crate::etcd::verdict::Hit;
 use crate::etcd::{
     Call, CancelCause, CompareTarget, ConnectionEnded, Ending, EventKind, Method, Op, Request,
@@ -20,12 +22,13 @@ use crate::etcd::{
 };
 use crate::grpc::Code;
 use crate::http1::Exchange;
-use crate::http2::{Offence, Settings, Side};
+use crate::http2::{Offence, Settings};
 use crate::kube::key;
 use crate::kube::operation::{Operation, Verb};
 use crate::kube::token;
 use crate::relay::{Peers, SideReport};
 use crate::trace::{Anchor, WATCH_METHOD, WATCH_SERVICE, micros_between};
+use fields::{Fields, Openings, tag};
 
 /// The words of a line that are not a fact's own.
 pub(super) mod word {
@@ -60,87 +63,240 @@ pub(super) mod word {
     pub const STREAM_ENDED: &str = "stream_ended";
 }
 
-/// A call that ended.
-pub fn of_call(
-    call: &Call,
-    operation: &Operation<'_>,
-    slow: bool,
-    anchor: &Anchor,
-) -> (LogLine, u64) {
-    let (line, at) = begun(word::CALL, &call.peers, call.ended, anchor);
-    // What etcd calls its methods is no token.
-    let named = match call.method {
-        Method::Other => text,
-        _ => str::to_owned,
-    };
-    let mut line = LogLine {
-        stream: Some(call.stream.number()),
-        user_agent: call.user_agent.as_deref().map(text),
-        service: Some(named(&call.name.service)),
-        method: Some(named(&call.name.method)),
-        status: Some(call.status.code.to_string()),
-        message: call.status.message.as_deref().map(text),
-        fault: faults(&call.faults),
-        duration_us: Some(micros_between(call.started, call.ended)),
-        first_byte_us: call
-            .first_byte
-            .map(|first| micros_between(call.started, first)),
-        answered_us: call
-            .answered
-            .map(|answered| micros_between(call.started, answered)),
-        slow,
-        request_bytes: Some(call.sent.bytes),
-        response_bytes: Some(call.received.bytes),
-        request_messages: unless(call.sent.messages, 1),
-        response_messages: unless(call.received.messages, 1),
-        revision: call.header.map(|header| header.revision),
-        cluster_id: call.header.map(|header| header.cluster_id),
-        member_id: call.header.map(|header| header.member_id),
-        raft_term: call.header.map(|header| header.raft_term),
-        committed: !writes_by_its_verb(call, operation) && call.executed_revision().is_some(),
-        ..line
-    };
-    operate(&mut line, operation, &call.name.method);
-    ask(&mut line, &call.request);
-    end(&mut line, call.status.ending);
-    answer(&mut line, operation, call);
-    (line, at)
+/// What was written of a line, besides its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// The record's time, in nanoseconds since 1970.
+    pub at: u64,
+    /// What an index keeps of it.
+    pub about: About,
 }
 
-/// Something that happened to a watch; `lag` is in microseconds.
-pub fn of_watch(
-    note: &WatchNote,
-    operation: &Operation<'_>,
-    lag: Option<i64>,
-    anchor: &Anchor,
-) -> (LogLine, u64) {
-    let event = match &note.watched {
-        Watched::Created { .. } => word::WATCH_CREATED,
-        Watched::Event { .. } => word::WATCH_EVENT,
-        Watched::Progress => word::WATCH_PROGRESS,
-        Watched::Canceled { .. } => word::WATCH_CANCELED,
-    };
-    let (line, at) = begun(event, &note.peers, note.at, anchor);
+/// Writes lines as encoded [`LogLine`](super::schema::v1::LogLine)s, one behind
+/// what is in the buffer.
+#[derive(Debug)]
+pub struct LineWriter {
+    anchor: Anchor,
+    openings: Openings,
+}
+
+impl LineWriter {
+    /// Tells times by `anchor`.
+    pub fn new(anchor: Anchor) -> LineWriter {
+        LineWriter {
+            anchor,
+            openings: Openings::default(),
+        }
+    }
+
+    /// The clocks were looked at again.
+    pub fn anchor(&mut self, anchor: Anchor) {
+        self.anchor = anchor;
+    }
+
+    /// A call that ended.
+    pub fn call(
+        &mut self,
+        call: &Call,
+        operation: &Operation<'_>,
+        slow: bool,
+        out: &mut Vec<u8>,
+    ) -> Told {
+        self.line(word::CALL, &call.peers, call.ended, out, |line| {
+            of_call(line, call, operation, slow);
+        })
+    }
+
+    /// Something that happened to a watch; `lag` is in microseconds.
+    pub fn watch(
+        &mut self,
+        note: &WatchNote,
+        operation: &Operation<'_>,
+        lag: Option<i64>,
+        out: &mut Vec<u8>,
+    ) -> Told {
+        let event = match &note.watched {
+            Watched::Created { .. } => word::WATCH_CREATED,
+            Watched::Event { .. } => word::WATCH_EVENT,
+            Watched::Progress => word::WATCH_PROGRESS,
+            Watched::Canceled { .. } => word::WATCH_CANCELED,
+        };
+        self.line(event, &note.peers, note.at, out, |line| {
+            of_watch(line, note, operation, lag);
+        })
+    }
+
+    /// A plain HTTP request that was answered, or never.
+    pub fn http1(
+        &mut self,
+        peers: &Peers,
+        exchange: &Exchange,
+        slow: bool,
+        out: &mut Vec<u8>,
+    ) -> Told {
+        self.line(word::HTTP1, peers, exchange.ended, out, |line| {
+            line.optional_text(tag::USER_AGENT, exchange.user_agent.as_deref());
+            line.word(tag::PROTOCOL, exchange.protocol);
+            line.term(tag::METHOD, &exchange.method, Kind::Method);
+            line.text(tag::PATH, &exchange.target);
+            line.optional(tag::HTTP_STATUS, exchange.status);
+            let took = micros_between(exchange.started, exchange.ended);
+            line.number(tag::DURATION_US, took);
+            if let Some(first) = exchange.first_byte {
+                let micros = micros_between(exchange.started, first);
+                line.number(tag::FIRST_BYTE_US, micros);
+            }
+            line.flag(tag::SLOW, slow);
+            line.number(tag::REQUEST_BYTES, exchange.request_bytes);
+            line.number(tag::RESPONSE_BYTES, exchange.response_bytes);
+        })
+    }
+
+    /// A connection that stands.
+    pub fn opened(&mut self, peers: &Peers, at: Instant, out: &mut Vec<u8>) -> Told {
+        self.line(word::CONNECTION, peers, at, out, |line| {
+            line.word(tag::STATE, word::OPENED);
+            listener_and_tls(line, peers);
+        })
+    }
+
+    /// A PING of the client that is not answered.
+    pub fn ping(&mut self, peers: &Peers, at: Instant, out: &mut Vec<u8>) -> Told {
+        self.line(word::PING, peers, at, out, |_| {})
+    }
+
+    /// A connection that is no longer read.
+    pub fn stopped(
+        &mut self,
+        peers: &Peers,
+        at: Instant,
+        offence: &Offence,
+        out: &mut Vec<u8>,
+    ) -> Told {
+        self.line(word::CONNECTION, peers, at, out, |line| {
+            line.word(tag::STATE, word::TRACING_STOPPED);
+            line.side(tag::BY, Some(offence.by));
+            line.word(tag::CODE, &offence.code.to_string());
+            if !offence.stream.is_connection() {
+                line.number(tag::OFFENDING_STREAM, offence.stream.number());
+            }
+            line.text(tag::MESSAGE, &offence.to_string());
+        })
+    }
+
+    /// Faults that struck a connection.
+    pub fn fault(&mut self, peers: &Peers, at: Instant, hits: &[Hit], out: &mut Vec<u8>) -> Told {
+        self.line(word::FAULT, peers, at, out, |line| {
+            line.word(tag::LISTENER, &peers.listener.to_string());
+            faults(line, hits);
+        })
+    }
+
+    /// A connection that is over; `failed` if it never came to stand.
+    pub fn ended(&mut self, ended: &ConnectionEnded, failed: bool, out: &mut Vec<u8>) -> Told {
+        let told = self.line(word::CONNECTION, &ended.peers, ended.ended, out, |line| {
+            of_ended(line, ended, failed)
+        });
+        self.openings.forget(&ended.peers);
+        told
+    }
+
+    /// What stands in every line, and what `tell` says besides.
+    ///
+    /// All of it is looked through for tokens at once; only a line that may have one
+    /// is written again, text by text.
+    fn line(
+        &mut self,
+        event: &str,
+        peers: &Peers,
+        at: Instant,
+        out: &mut Vec<u8>,
+        tell: impl Fn(&mut Fields<'_>),
+    ) -> Told {
+        let start = out.len();
+        let opening = self.openings.of(peers);
+        let written = |out: &mut Vec<u8>, scrubs| {
+            let mut fields = Fields::new(out, scrubs);
+            fields.word(tag::EVENT, event);
+            fields.encoded(opening);
+            tell(&mut fields);
+            fields.about()
+        };
+        let mut about = written(out, false);
+        if token::suspected(&out[start..]) {
+            out.truncate(start);
+            about = written(out, true);
+        }
+        let micros = u64::try_from(self.anchor.wall_micros(at)).unwrap_or(0);
+        Told {
+            at: micros.saturating_mul(1000),
+            about,
+        }
+    }
+}
+
+fn of_call(line: &mut Fields<'_>, call: &Call, operation: &Operation<'_>, slow: bool) {
+    line.number(tag::STREAM, call.stream.number());
+    line.optional_text(tag::USER_AGENT, call.user_agent.as_deref());
+    match call.method {
+        Method::Other => line.text(tag::SERVICE, &call.name.service),
+        // What etcd calls its methods is no token.
+        _ => line.word(tag::SERVICE, &call.name.service),
+    }
+    line.term(tag::METHOD, &call.name.method, Kind::Method);
+    match call.status.code.name() {
+        Some(name) => line.word(tag::STATUS, name),
+        None => line.word(tag::STATUS, &call.status.code.to_string()),
+    }
+    line.optional_text(tag::MESSAGE, call.status.message.as_deref());
+    faults(line, &call.faults);
+    let since_start = |at| micros_between(call.started, at);
+    line.number(tag::DURATION_US, since_start(call.ended));
+    line.optional(tag::FIRST_BYTE_US, call.first_byte.map(since_start));
+    line.optional(tag::ANSWERED_US, call.answered.map(since_start));
+    line.flag(tag::SLOW, slow);
+    line.number(tag::REQUEST_BYTES, call.sent.bytes);
+    line.number(tag::RESPONSE_BYTES, call.received.bytes);
+    line.optional(tag::REQUEST_MESSAGES, unless(call.sent.messages, 1));
+    line.optional(tag::RESPONSE_MESSAGES, unless(call.received.messages, 1));
+    if let Some(header) = &call.header {
+        line.revision(header.revision);
+        line.fixed(tag::CLUSTER_ID, header.cluster_id);
+        line.fixed(tag::MEMBER_ID, header.member_id);
+        line.number(tag::RAFT_TERM, header.raft_term);
+    }
+    let committed = !writes_by_its_verb(call, operation) && call.executed_revision().is_some();
+    line.flag(tag::COMMITTED, committed);
+    operate(line, operation, &call.name.method);
+    ask(line, call);
+    end(line, call.status.ending);
+    answer(line, operation, call);
+}
+
+fn of_watch(line: &mut Fields<'_>, note: &WatchNote, operation: &Operation<'_>, lag: Option<i64>) {
+    line.number(tag::STREAM, note.stream.number());
+    line.optional_text(tag::USER_AGENT, note.user_agent.as_deref());
+    line.word(tag::SERVICE, WATCH_SERVICE);
+    line.term(tag::METHOD, WATCH_METHOD, Kind::Method);
+    line.optional(tag::RESPONSE_BYTES, unless(note.message_bytes, 0));
     let revision = match &note.watched {
         Watched::Event { kv, .. } => kv.mod_revision,
         _ => note.revision,
     };
-    let held = u64::try_from(note.held.as_micros()).unwrap_or(u64::MAX);
-    let mut line = LogLine {
-        stream: Some(note.stream.number()),
-        user_agent: note.user_agent.as_deref().map(text),
-        service: Some(WATCH_SERVICE.to_owned()),
-        method: Some(WATCH_METHOD.to_owned()),
-        response_bytes: unless(note.message_bytes, 0),
-        revision: unless(revision, 0),
-        cluster_id: Some(note.cluster_id),
-        watch_id: Some(note.watch_id),
-        fault: faults(&note.faults),
-        held_us: (!note.held.is_zero()).then_some(held),
-        delivered: (!note.delivered).then_some(false),
-        ..line
-    };
-    operate(&mut line, operation, "");
+    if revision != 0 {
+        line.revision(revision);
+    }
+    line.fixed(tag::CLUSTER_ID, note.cluster_id);
+    line.signed(tag::WATCH_ID, note.watch_id);
+    faults(line, &note.faults);
+    if !note.held.is_zero() {
+        let held = u64::try_from(note.held.as_micros()).unwrap_or(u64::MAX);
+        line.number(tag::HELD_US, held);
+    }
+    if !note.delivered {
+        line.number(tag::DELIVERED, false);
+    }
+    operate(line, operation, "");
     match &note.watched {
         Watched::Created {
             asked,
@@ -149,18 +305,19 @@ pub fn of_watch(
             prev_kv,
             ..
         } => {
-            line.duration_us = asked.map(|asked| micros_between(asked, note.at));
-            line.start_revision = unless(*start_revision, 0);
-            line.progress_notify = *progress_notify;
-            line.prev_kv = *prev_kv;
+            let took = asked.map(|asked| micros_between(asked, note.at));
+            line.optional(tag::DURATION_US, took);
+            line.optional_signed(tag::START_REVISION, unless(*start_revision, 0));
+            line.flag(tag::PROGRESS_NOTIFY, *progress_notify);
+            line.flag(tag::PREV_KV, *prev_kv);
         }
         Watched::Event { kind, .. } => {
             let kind = match kind {
                 EventKind::Put => word::PUT,
                 EventKind::Delete => word::DELETE,
             };
-            line.r#type = Some(kind.to_owned());
-            line.lag_us = lag;
+            line.word(tag::TYPE, kind);
+            line.optional_signed(tag::LAG_US, lag);
         }
         Watched::Progress => {}
         Watched::Canceled {
@@ -178,99 +335,28 @@ pub fn of_watch(
                 CancelCause::Server => (word::SERVER, None),
                 CancelCause::StreamEnded => (word::STREAM_ENDED, None),
             };
-            line.cause = Some(cause.to_owned());
-            line.message = reason.as_deref().map(text);
-            line.compact_revision = compacted;
-            line.events = Some(*events);
+            line.word(tag::CAUSE, cause);
+            line.optional_text(tag::MESSAGE, reason.as_deref());
+            line.optional_signed(tag::COMPACT_REVISION, compacted);
+            line.number(tag::EVENTS, *events);
         }
     }
-    (line, at)
 }
 
-/// A plain HTTP request that was answered, or never.
-pub fn of_http1(peers: &Peers, exchange: &Exchange, slow: bool, anchor: &Anchor) -> (LogLine, u64) {
-    let (line, at) = begun(word::HTTP1, peers, exchange.ended, anchor);
-    let line = LogLine {
-        user_agent: exchange.user_agent.as_deref().map(text),
-        protocol: Some(exchange.protocol.to_owned()),
-        method: Some(text(&exchange.method)),
-        path: Some(text(&exchange.target)),
-        http_status: exchange.status.map(u32::from),
-        duration_us: Some(micros_between(exchange.started, exchange.ended)),
-        first_byte_us: exchange
-            .first_byte
-            .map(|first| micros_between(exchange.started, first)),
-        slow,
-        request_bytes: Some(exchange.request_bytes),
-        response_bytes: Some(exchange.response_bytes),
-        ..line
-    };
-    (line, at)
-}
-
-/// A connection that stands.
-pub fn of_opened(peers: &Peers, at: Instant, anchor: &Anchor) -> (LogLine, u64) {
-    let (mut line, at) = begun(word::CONNECTION, peers, at, anchor);
-    line.state = Some(word::OPENED.to_owned());
-    listener_and_tls(&mut line, peers);
-    (line, at)
-}
-
-/// A PING of the client that is not answered.
-pub fn of_ping(peers: &Peers, at: Instant, anchor: &Anchor) -> (LogLine, u64) {
-    begun(word::PING, peers, at, anchor)
-}
-
-/// A connection that is no longer read.
-pub fn of_stopped(
-    peers: &Peers,
-    at: Instant,
-    offence: &Offence,
-    anchor: &Anchor,
-) -> (LogLine, u64) {
-    let (line, at) = begun(word::CONNECTION, peers, at, anchor);
-    let line = LogLine {
-        state: Some(word::TRACING_STOPPED.to_owned()),
-        by: side(offence.by),
-        code: Some(offence.code.to_string()),
-        offending_stream: (!offence.stream.is_connection()).then(|| offence.stream.number()),
-        message: Some(text(&offence.to_string())),
-        ..line
-    };
-    (line, at)
-}
-
-/// Faults that struck a connection.
-pub fn of_fault(peers: &Peers, at: Instant, hits: &[Hit], anchor: &Anchor) -> (LogLine, u64) {
-    let (line, at) = begun(word::FAULT, peers, at, anchor);
-    let line = LogLine {
-        listener: Some(peers.listener.to_string()),
-        fault: faults(hits),
-        ..line
-    };
-    (line, at)
-}
-
-/// A connection that is over; `failed` if it never came to stand.
-pub fn of_ended(ended: &ConnectionEnded, failed: bool, anchor: &Anchor) -> (LogLine, u64) {
-    let (line, at) = begun(word::CONNECTION, &ended.peers, ended.ended, anchor);
-    let state = if failed { word::FAILED } else { word::CLOSED };
-    let mut line = LogLine {
-        user_agent: ended.user_agent.as_deref().map(text),
-        state: Some(state.to_owned()),
-        message: Some(text(&ended.how)),
-        by: ended.by.and_then(side),
-        duration_us: Some(micros_between(ended.opened, ended.ended)),
-        streams: Some(ended.streams),
-        fault: faults(&ended.faults),
-        interposed: ended.interposed,
-        pings_answered: ended.pings_answered,
-        of_client: Some(report(ended.bytes.client, &ended.reports.client)),
-        of_server: Some(report(ended.bytes.server, &ended.reports.server)),
-        ..line
-    };
-    listener_and_tls(&mut line, &ended.peers);
-    (line, at)
+fn of_ended(line: &mut Fields<'_>, ended: &ConnectionEnded, failed: bool) {
+    line.optional_text(tag::USER_AGENT, ended.user_agent.as_deref());
+    line.word(tag::STATE, if failed { word::FAILED } else { word::CLOSED });
+    line.text(tag::MESSAGE, &ended.how);
+    line.side(tag::BY, ended.by);
+    line.number(tag::DURATION_US, micros_between(ended.opened, ended.ended));
+    line.number(tag::STREAMS, ended.streams);
+    faults(line, &ended.faults);
+    line.flag(tag::INTERPOSED, ended.interposed);
+    line.number(tag::PINGS_ANSWERED, ended.pings_answered);
+    let reports = &ended.reports;
+    line.message(tag::OF_CLIENT, &report(ended.bytes.client, &reports.client));
+    line.message(tag::OF_SERVER, &report(ended.bytes.server, &reports.server));
+    listener_and_tls(line, &ended.peers);
 }
 
 /// Whether it follows from verb and status that a call wrote.
@@ -283,66 +369,43 @@ pub(super) fn writes_by_its_verb(call: &Call, operation: &Operation<'_>) -> bool
         )
 }
 
-/// What stands in every line.
-fn begun(event: &str, peers: &Peers, at: Instant, anchor: &Anchor) -> (LogLine, u64) {
-    let line = LogLine {
-        event: event.to_owned(),
-        conn: peers.id.0,
-        client: peers.client.to_string(),
-        upstream: text(&peers.upstream),
-        ..LogLine::default()
-    };
-    let micros = u64::try_from(anchor.wall_micros(at)).unwrap_or(0);
-    (line, micros.saturating_mul(1000))
-}
-
-/// Text that may hold anything: tokens do not get into a file.
-fn text(text: &str) -> String {
-    scrub_text(text).into_owned()
-}
-
-/// A key, likewise.
-fn bytes(key: &[u8]) -> Bytes {
-    match token::suspected(key) {
-        false => Bytes::copy_from_slice(key),
-        true => {
-            let mut key = key.to_vec();
-            token::scrub_tail(&mut key, 0);
-            key.into()
-        }
-    }
-}
-
 /// A number that is left out where it is what it always is.
 fn unless<N: PartialEq>(number: N, usual: N) -> Option<N> {
     (number != usual).then_some(number)
 }
 
-fn side(side: Side) -> Option<i32> {
-    Some(v1::Side::from(side).into())
-}
-
-fn faults(hits: &[Hit]) -> Vec<v1::Fault> {
-    let hits = hits.iter();
-    hits.map(|hit| v1::Fault {
-        name: text(&hit.name),
-        did: text(&hit.did),
-    })
-    .collect()
+fn faults(line: &mut Fields<'_>, hits: &[Hit]) {
+    for hit in hits {
+        let fault = v1::Fault {
+            name: scrub_text(&hit.name).into_owned(),
+            did: scrub_text(&hit.did).into_owned(),
+        };
+        line.message(tag::FAULT, &fault);
+    }
 }
 
 /// What is operated on; `method` is the verb where there is none.
-fn operate(line: &mut LogLine, operation: &Operation<'_>, method: &str) {
-    let verb = operation.verb.map(|verb| Cow::Borrowed(verb.as_str()));
-    line.verb = Some(verb.unwrap_or_else(|| scrub_text(method)).into_owned());
-    line.key = operation.key.map(bytes);
-    line.range_end = operation.range_end.map(bytes);
+fn operate(line: &mut Fields<'_>, operation: &Operation<'_>, method: &str) {
+    match operation.verb {
+        Some(verb) => line.word(tag::VERB, verb.as_str()),
+        None => line.text(tag::VERB, method),
+    }
+    if let Some(key) = operation.key {
+        line.key(tag::KEY, key, Kind::Key);
+    }
+    if let Some(end) = operation.range_end {
+        line.bytes(tag::RANGE_END, end);
+    }
     if let Some(object) = &operation.object {
-        line.resource = Some(text(object.resource));
-        line.group = object.group.map(text);
-        line.namespace = object.namespace.map(text);
-        line.name = object.name.map(text);
-        line.internal = object.internal;
+        line.term(tag::RESOURCE, object.resource, Kind::Resource);
+        line.optional_text(tag::GROUP, object.group);
+        if let Some(namespace) = object.namespace {
+            line.term(tag::NAMESPACE, namespace, Kind::Namespace);
+        }
+        if let Some(name) = object.name {
+            line.term(tag::NAME, name, Kind::Name);
+        }
+        line.flag(tag::INTERNAL, object.internal);
         let (extent, of) = match object.extent {
             key::Extent::One => (None, None),
             key::Extent::All => (Some(Extent::All), None),
@@ -351,85 +414,99 @@ fn operate(line: &mut LogLine, operation: &Operation<'_>, method: &str) {
             key::Extent::Onward => (Some(Extent::Onward), None),
             key::Extent::Between => (Some(Extent::Between), None),
         };
-        line.extent = extent.map(Into::into);
-        line.extent_of = of.map(text);
+        if let Some(extent) = extent {
+            line.signed(tag::EXTENT, i32::from(extent));
+        }
+        line.optional_text(tag::EXTENT_OF, of);
     }
-    line.kind = operation.kind().map(text);
-    line.encryption = operation.encryption().map(text);
+    line.optional_text(tag::KIND, operation.kind());
+    line.optional_text(tag::ENCRYPTION, operation.encryption());
 }
 
 /// What else was asked.
-fn ask(line: &mut LogLine, request: &Request) {
-    let form = match request {
-        Request::Unread => Form::Unread,
+fn ask(line: &mut Fields<'_>, call: &Call) {
+    let mut lease = None;
+    let form = match &call.request {
+        Request::Unread | Request::Watch { .. } => Form::Unread,
         Request::Range(asked) => {
-            line.limit = unless(asked.limit, 0);
-            line.at_revision = unless(asked.revision, 0);
-            line.count_only = asked.count_only;
-            line.keys_only = asked.keys_only;
-            line.serializable = asked.serializable;
+            line.optional_signed(tag::LIMIT, unless(asked.limit, 0));
+            line.optional_signed(tag::AT_REVISION, unless(asked.revision, 0));
+            line.flag(tag::COUNT_ONLY, asked.count_only);
+            line.flag(tag::KEYS_ONLY, asked.keys_only);
+            line.flag(tag::SERIALIZABLE, asked.serializable);
             Form::Range
         }
-        Request::Op(Op::Put { lease, .. }) => {
-            line.lease = unless(*lease, 0);
+        Request::Op(Op::Put { lease: of, .. }) => {
+            lease = unless(*of, 0);
             Form::Put
         }
         Request::Op(_) => Form::DeleteRange,
-        Request::Watch { .. } => Form::Unread,
         Request::Txn(asked) => {
             if let [guard] = asked.compares.as_slice()
                 && guard.target == CompareTarget::ModRevision
             {
-                line.if_revision = Some(guard.number);
+                line.signed(tag::IF_REVISION, guard.number);
             }
-            if let Some(Op::Put { lease, .. }) = asked.success.first() {
-                line.lease = unless(*lease, 0);
+            if let Some(Op::Put { lease: of, .. }) = asked.success.first() {
+                lease = unless(*of, 0);
             }
             Form::Txn
         }
         Request::Compact { revision } => {
-            line.compact_revision = Some(*revision);
+            line.signed(tag::COMPACT_REVISION, *revision);
             Form::Compact
         }
         Request::Lease { id, ttl } => {
-            line.lease = unless(*id, 0);
-            line.ttl = unless(*ttl, 0);
+            lease = unless(*id, 0);
+            line.optional_signed(tag::TTL, unless(*ttl, 0));
             Form::Lease
         }
         Request::Named { revision, name, .. } => {
-            line.at_revision = revision.filter(|revision| *revision != 0);
-            line.subject = name.as_deref().map(text);
+            let revision = revision.filter(|revision| *revision != 0);
+            line.optional_signed(tag::AT_REVISION, revision);
+            line.optional_text(tag::SUBJECT, name.as_deref());
             Form::Named
         }
     };
-    line.set_asked(form);
+    if let Response::Lease { id, .. } = &call.response
+        && granted(call, *id)
+    {
+        lease = lease.or(unless(*id, 0));
+    }
+    line.optional_signed(tag::LEASE, lease);
+    line.form(tag::ASKED, form);
 }
 
-fn end(line: &mut LogLine, ending: Ending) {
+/// Whether an answered lease is another one than the asked.
+fn granted(call: &Call, answered: i64) -> bool {
+    !matches!(call.request, Request::Lease { id, .. } if id == answered)
+}
+
+fn end(line: &mut Fields<'_>, ending: Ending) {
     let ending = match ending {
         Ending::Trailers => return,
         Ending::NoTrailers => word::NO_TRAILERS,
         Ending::Reset { by, code } => {
-            line.reset = Some(code.to_string());
-            line.reset_by = side(by);
+            line.word(tag::RESET, &code.to_string());
+            line.side(tag::RESET_BY, Some(by));
             word::RESET
         }
         Ending::ConnectionLost { by } => {
-            line.lost_by = by.and_then(side);
+            line.side(tag::LOST_BY, by);
             word::CONNECTION_LOST
         }
         Ending::TracingStopped => word::TRACING_STOPPED,
         Ending::Injected => word::INJECTED,
         Ending::InjectedReset { code } => {
-            line.reset = Some(code.to_string());
+            line.word(tag::RESET, &code.to_string());
             word::INJECTED_RESET
         }
     };
-    line.ending = Some(ending.to_owned());
+    line.word(tag::ENDING, ending);
 }
 
 /// What was answered.
-fn answer(line: &mut LogLine, operation: &Operation<'_>, call: &Call) {
+fn answer(line: &mut Fields<'_>, operation: &Operation<'_>, call: &Call) {
     let form = match &call.response {
         Response::Unread => Form::Unread,
         Response::Range {
@@ -439,24 +516,27 @@ fn answer(line: &mut LogLine, operation: &Operation<'_>, call: &Call) {
             first,
         } => {
             let total = u64::try_from(*count).unwrap_or(0);
-            if operation.verb == Some(Verb::Count) || line.count_only {
-                line.count = Some(total);
+            let counts = matches!(&call.request, Request::Range(asked) if asked.count_only);
+            if operation.verb == Some(Verb::Count) || counts {
+                line.number(tag::COUNT, total);
             } else {
-                line.count = Some(*kvs);
-                line.total = (total > *kvs).then_some(total);
+                line.number(tag::COUNT, *kvs);
+                line.optional(tag::TOTAL, (total > *kvs).then_some(total));
             }
-            line.more = *more;
+            line.flag(tag::MORE, *more);
             let object = operation.object;
-            line.r#continue = object.and_then(|object| object.continue_after()).map(text);
+            let next = object.and_then(|object| object.continue_after());
+            line.optional_text(tag::CONTINUE, next);
             if operation.range_end.is_none() {
-                line.mod_revision = first.as_ref().map(|first| first.mod_revision);
+                let revision = first.as_ref().map(|first| first.mod_revision);
+                line.optional_signed(tag::MOD_REVISION, revision);
             }
             Form::Range
         }
         Response::Put => Form::Put,
         Response::DeleteRange { deleted } => {
             // etcd counts none below zero; what says so comes back as it was.
-            line.count = Some(*deleted as u64);
+            line.signed(tag::COUNT, *deleted);
             Form::DeleteRange
         }
         Response::Txn {
@@ -466,36 +546,37 @@ fn answer(line: &mut LogLine, operation: &Operation<'_>, call: &Call) {
             first,
             ..
         } => {
-            line.count = unless(*kvs, 0).or(unless(*deleted, 0));
-            line.guards_held = Some(*succeeded);
-            line.succeeded = operation.verb.is_none().then_some(*succeeded);
-            line.mod_revision = first.as_ref().map(|first| first.mod_revision);
+            line.optional(tag::COUNT, unless(*kvs, 0).or(unless(*deleted, 0)));
+            line.number(tag::GUARDS_HELD, *succeeded);
+            if operation.verb.is_none() {
+                line.number(tag::SUCCEEDED, *succeeded);
+            }
+            let revision = first.as_ref().map(|first| first.mod_revision);
+            line.optional_signed(tag::MOD_REVISION, revision);
             Form::Txn
         }
         Response::Lease { id, ttl } => {
-            let asked = matches!(call.request, Request::Lease { id: asked, .. } if asked == *id);
-            if !asked {
-                line.granted_lease = Some(*id);
-                line.lease = line.lease.or(unless(*id, 0));
+            if granted(call, *id) {
+                line.signed(tag::GRANTED_LEASE, *id);
             }
-            line.granted_ttl = unless(*ttl, 0);
+            line.optional_signed(tag::GRANTED_TTL, unless(*ttl, 0));
             Form::Lease
         }
         Response::Named { count } => {
-            line.count = count.map(|count| count as u64);
+            line.optional_signed(tag::COUNT, *count);
             Form::Named
         }
     };
-    line.set_answered(form);
+    line.form(tag::ANSWERED, form);
 }
 
-fn listener_and_tls(line: &mut LogLine, peers: &Peers) {
-    line.listener = Some(peers.listener.to_string());
+fn listener_and_tls(line: &mut Fields<'_>, peers: &Peers) {
+    line.word(tag::LISTENER, &peers.listener.to_string());
     if let Some(tls) = &peers.tls {
-        line.tls_version = Some(text(&tls.version));
-        line.sni = tls.sni.as_deref().map(text);
-        line.alpn = tls.alpn.as_deref().map(text);
-        line.identity = tls.identity.as_deref().map(text);
+        line.text(tag::TLS_VERSION, &tls.version);
+        line.optional_text(tag::SNI, tls.sni.as_deref());
+        line.optional_text(tag::ALPN, tls.alpn.as_deref());
+        line.optional_text(tag::IDENTITY, tls.identity.as_deref());
     }
 }
 
@@ -521,7 +602,7 @@ fn report(bytes: u64, report: &SideReport) -> v1::SideReport {
         goaway: report.goaway.as_ref().map(|goaway| v1::Goaway {
             last_stream: goaway.last_stream.number(),
             code: goaway.code.to_string(),
-            debug: text(&goaway.debug),
+            debug: scrub_text(&goaway.debug).into_owned(),
         }),
     }
 }

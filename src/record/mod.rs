@@ -8,6 +8,7 @@
 //! | [`index`] | what a chunk is about, so that a question can pass it by |
 //! | [`batch`] | what the connections hand over: header blocks, pieces of messages |
 //! | [`scribe`] | a connection's end of it, on the relay's thread |
+//! | [`tray`] | where it leaves what it hands over |
 //! | [`queue`] | the way from the connections to the recorder, and its bound |
 //! | [`assembly`] | from pieces to whole messages, redacted |
 //! | `contents` | contents of plain HTTP: length and hash |
@@ -46,4 +47,5 @@ pub mod schema;
 pub mod scribe;
 pub mod stats;
 pub mod traffic;
+pub mod tray;
 mod writer;

@@ -2,12 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use prost::Message;
-
-use super::index::About;
-use super::line;
-use super::queue::{Lines, Lost, Mark, Parcel, Queue};
-use super::schema::v1::LogLine;
+use super::line::{LineWriter, Told};
+use super::queue::{Lines, Lost, Mark, Queue};
 use crate::etcd::verdict::Hit;
 use crate::etcd::{Call, ConnectionEnded, WatchNote};
 use crate::http1::Exchange;
@@ -23,7 +19,7 @@ const FULL: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct LineObserver {
     queue: Queue,
-    anchor: Anchor,
+    writer: LineWriter,
     slow: Option<Duration>,
     lines: Lines,
     /// Events that never reached the trace, as told last.
@@ -35,20 +31,20 @@ impl LineObserver {
     pub fn new(queue: Queue, slow: Option<Duration>, anchor: Anchor) -> LineObserver {
         LineObserver {
             queue,
-            anchor,
+            writer: LineWriter::new(anchor),
             slow,
             lines: Lines::default(),
             dropped: 0,
         }
     }
 
-    fn add(&mut self, (line, at): (LogLine, u64)) {
+    fn add(&mut self, write: impl FnOnce(&mut LineWriter, &mut Vec<u8>) -> Told) {
         let Lines { bytes, marks } = &mut self.lines;
-        line.encode_raw(bytes);
+        let Told { at, about } = write(&mut self.writer, bytes);
         marks.push(Mark {
             end: bytes.len(),
             at,
-            about: About::line(&line),
+            about,
         });
         if bytes.len() >= FULL {
             self.hand_over();
@@ -60,7 +56,7 @@ impl LineObserver {
             return;
         }
         let lines = std::mem::take(&mut self.lines);
-        if let Err(Parcel::Lines(lines)) = self.queue.send(Parcel::Lines(lines)) {
+        if let Err(lines) = self.queue.send_lines(lines) {
             self.queue.lose(Lost {
                 lines: lines.marks.len() as u64,
                 ..Lost::default()
@@ -75,43 +71,43 @@ impl LineObserver {
 
 impl Observer for LineObserver {
     fn anchor(&mut self, anchor: Anchor) {
-        self.anchor = anchor;
+        self.writer.anchor(anchor);
     }
 
     fn call(&mut self, call: &Call, operation: &Operation<'_>) {
         let took = call.ended.saturating_duration_since(call.started);
         let slow = self.is_slow(took) && !call.is_stream();
-        self.add(line::of_call(call, operation, slow, &self.anchor));
+        self.add(|writer, out| writer.call(call, operation, slow, out));
     }
 
     fn watch(&mut self, note: &WatchNote, operation: &Operation<'_>, lag: Option<i64>) {
-        self.add(line::of_watch(note, operation, lag, &self.anchor));
+        self.add(|writer, out| writer.watch(note, operation, lag, out));
     }
 
     fn http1(&mut self, peers: &Peers, exchange: &Exchange) {
         let took = exchange.ended.saturating_duration_since(exchange.started);
         let slow = self.is_slow(took);
-        self.add(line::of_http1(peers, exchange, slow, &self.anchor));
+        self.add(|writer, out| writer.http1(peers, exchange, slow, out));
     }
 
     fn opened(&mut self, peers: &Peers, at: Instant) {
-        self.add(line::of_opened(peers, at, &self.anchor));
+        self.add(|writer, out| writer.opened(peers, at, out));
     }
 
     fn fault(&mut self, peers: &Peers, at: Instant, hits: &[Hit]) {
-        self.add(line::of_fault(peers, at, hits, &self.anchor));
+        self.add(|writer, out| writer.fault(peers, at, hits, out));
     }
 
     fn ping(&mut self, peers: &Peers, at: Instant) {
-        self.add(line::of_ping(peers, at, &self.anchor));
+        self.add(|writer, out| writer.ping(peers, at, out));
     }
 
     fn stopped(&mut self, peers: &Peers, at: Instant, offence: &Offence) {
-        self.add(line::of_stopped(peers, at, offence, &self.anchor));
+        self.add(|writer, out| writer.stopped(peers, at, offence, out));
     }
 
     fn ended(&mut self, ended: &ConnectionEnded, failed: bool) {
-        self.add(line::of_ended(ended, failed, &self.anchor));
+        self.add(|writer, out| writer.ended(ended, failed, out));
     }
 
     fn settled(&mut self, _now: Instant, _waiting_since: Option<Instant>, dropped: u64) {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashSet;
 
 use super::batch::Toll;
+use super::tray::{Taken, Tray};
 
 /// What happens when the disk cannot keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,13 +33,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// What is handed over.
 #[derive(Debug)]
 pub enum Parcel {
-    /// What passed on a connection ([`super::batch`]).
-    Batch {
-        /// Which.
-        connection: u64,
-        /// The buffer.
-        bytes: Vec<u8>,
-    },
+    /// Something passed on a connection ([`super::batch`]): it lies in its tray.
+    Tray(Arc<Tray>),
     /// A connection is gone: nothing more comes of it.
     Gone {
         /// Which.
@@ -73,14 +69,15 @@ pub struct Mark {
 impl Parcel {
     /// Bytes of the room that it takes.
     pub(super) fn cost(&self) -> usize {
-        PARCEL
-            + match self {
-                Parcel::Batch { bytes, .. } => bytes.capacity(),
-                Parcel::Lines(lines) => {
-                    lines.bytes.capacity() + lines.marks.capacity() * size_of::<Mark>()
-                }
-                Parcel::Gone { .. } | Parcel::Wake => 0,
+        match self {
+            Parcel::Lines(lines) => {
+                PARCEL + lines.bytes.capacity() + lines.marks.capacity() * size_of::<Mark>()
             }
+            // Its bytes are counted where they are put, and it may be taken several
+            // times.
+            Parcel::Tray(_) => 0,
+            Parcel::Gone { .. } | Parcel::Wake => PARCEL,
+        }
     }
 }
 
@@ -160,27 +157,38 @@ impl Queue {
             || shared.queued.load(Ordering::Relaxed) <= shared.most / 4 * 3
     }
 
-    /// Hands a parcel over, after waiting for room if that is wanted; gives it
-    /// back where there is none.
+    /// Takes room for so many bytes of a tray, after waiting for it if that is
+    /// wanted; whether there is any.
+    pub fn takes(&self, bytes: usize) -> bool {
+        !self.is_closed() && self.shared.takes(bytes, self.shared.most)
+    }
+
+    /// Takes room for what has to be told whether there is room or not.
+    pub fn takes_small(&self, bytes: usize) {
+        self.shared.queued.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Hands lines over, after waiting for room if that is wanted; gives them back
+    /// where there is none.
     ///
     /// # Errors
-    /// The parcel, which is not recorded.
-    pub fn send(&self, parcel: Parcel) -> Result<(), Parcel> {
+    /// The lines, which are not recorded.
+    pub fn send_lines(&self, lines: Lines) -> Result<(), Lines> {
         let shared = &self.shared;
-        let cost = parcel.cost();
-        let most = match (&parcel, shared.overflow) {
+        let most = match shared.overflow {
             // The last eighth is for the ends of calls that have begun.
-            (Parcel::Lines(_), Overflow::Drop) => shared.most / 8 * 7,
-            _ => shared.most,
+            Overflow::Drop => shared.most / 8 * 7,
+            Overflow::Block => shared.most,
         };
-        if shared.queued.load(Ordering::Relaxed) + cost > most {
-            match shared.overflow {
-                Overflow::Drop => return Err(parcel),
-                Overflow::Block => shared.wait(),
-            }
+        let parcel = Parcel::Lines(lines);
+        let sent = match shared.takes(parcel.cost(), most) {
+            true => self.parcels.send(parcel).map_err(|unsent| unsent.0),
+            false => Err(parcel),
+        };
+        match sent {
+            Err(Parcel::Lines(lines)) => Err(lines),
+            _ => Ok(()),
         }
-        shared.queued.fetch_add(cost, Ordering::Relaxed);
-        self.parcels.send(parcel).map_err(|unsent| unsent.0)
     }
 
     /// Hands over what needs no room.
@@ -213,21 +221,43 @@ impl Outlet {
         }
     }
 
+    /// Bytes of a tray were taken: their room is free.
+    pub fn freed(&self, bytes: usize) {
+        let shared = &self.shared;
+        shared.queued.fetch_sub(bytes, Ordering::Relaxed);
+        if shared.overflow == Overflow::Block {
+            shared.room.notify_all();
+        }
+    }
+
     /// Counts what waits as lost: nobody takes it any more.
     pub fn abandon(&self) {
-        let mut calls = FxHashSet::default();
-        let mut lost = Lost::default();
         while let Ok(parcel) = self.parcels.try_recv() {
             self.taken(&parcel);
             match &parcel {
-                Parcel::Batch { connection, bytes } => {
-                    let toll = Toll::of(bytes);
-                    lost.messages += toll.messages;
-                    lost.bytes += toll.bytes;
-                    calls.extend(toll.calls.into_iter().map(|stream| (*connection, stream)));
-                }
-                Parcel::Lines(lines) => lost.lines += lines.marks.len() as u64,
+                Parcel::Tray(tray) => self.abandon_tray(tray),
+                Parcel::Lines(lines) => self.shared.lose(Lost {
+                    lines: lines.marks.len() as u64,
+                    ..Lost::default()
+                }),
                 Parcel::Gone { .. } | Parcel::Wake => {}
+            }
+        }
+    }
+
+    /// Counts what lies in a tray as lost.
+    pub fn abandon_tray(&self, tray: &Tray) {
+        let mut calls = FxHashSet::default();
+        let mut lost = Lost::default();
+        loop {
+            let Taken { bytes, more } = tray.take(&mut Vec::new());
+            self.freed(bytes.len());
+            let toll = Toll::of(&bytes);
+            calls.extend(toll.calls);
+            lost.messages += toll.messages;
+            lost.bytes += toll.bytes;
+            if !more {
+                break;
             }
         }
         lost.calls = calls.len() as u64;
@@ -260,6 +290,17 @@ impl Drop for Outlet {
 }
 
 impl Shared {
+    fn takes(&self, cost: usize, most: usize) -> bool {
+        if self.queued.load(Ordering::Relaxed) + cost > most {
+            match self.overflow {
+                Overflow::Drop => return false,
+                Overflow::Block => self.wait(),
+            }
+        }
+        self.queued.fetch_add(cost, Ordering::Relaxed);
+        true
+    }
+
     fn lose(&self, lost: Lost) {
         self.calls.fetch_add(lost.calls, Ordering::Relaxed);
         self.messages.fetch_add(lost.messages, Ordering::Relaxed);
@@ -290,37 +331,29 @@ mod tests {
     use crate::http2::{Side, StreamId};
     use crate::record::batch::{Lane, Op};
 
-    fn batch(bytes: usize) -> Parcel {
-        Parcel::Batch {
-            connection: 1,
-            bytes: vec![0; bytes],
-        }
-    }
-
     #[test]
-    fn what_does_not_fit_comes_back_and_new_calls_are_not_admitted_before() {
+    fn what_does_not_fit_is_told_and_new_calls_are_not_admitted_before() {
         let (queue, outlet) = queue(1000, Overflow::Drop);
         assert!(queue.admits());
-        queue.send(batch(700)).unwrap();
+        assert!(queue.takes(800));
         assert!(!queue.admits());
-        queue.send(batch(10)).unwrap();
-        assert!(queue.send(batch(300)).is_err());
-        let parcel = outlet.parcels.recv().unwrap();
-        outlet.taken(&parcel);
+        assert!(queue.takes(50));
+        assert!(!queue.takes(300));
+        outlet.freed(800);
         assert!(queue.admits());
-        queue.send(batch(300)).unwrap();
+        assert!(queue.takes(300));
     }
 
     #[test]
     fn lines_leave_room_for_the_ends_of_calls() {
         let (queue, _outlet) = queue(8000, Overflow::Drop);
-        queue.send(batch(6500)).unwrap();
+        assert!(queue.takes(6600));
         let lines = Lines {
             bytes: vec![0; 600],
             marks: Vec::new(),
         };
-        assert!(queue.send(Parcel::Lines(lines)).is_err());
-        queue.send(batch(600)).unwrap();
+        assert!(queue.send_lines(lines).is_err());
+        assert!(queue.takes(700));
     }
 
     #[test]
@@ -351,33 +384,33 @@ mod tests {
             }
             .write(&mut bytes);
         }
-        for bytes in [begun, bytes] {
-            let connection = 1;
-            queue.send(Parcel::Batch { connection, bytes }).unwrap();
-        }
+        let tray = Arc::new(Tray::new(1));
+        assert!(queue.takes(begun.len() + bytes.len()));
+        assert!(tray.put([begun, bytes].concat()));
+        queue.send_small(Parcel::Tray(tray));
         outlet.abandon();
         let lost = outlet.lost();
         assert_eq!((lost.calls, lost.messages), (3, 5));
         assert_eq!(lost.bytes, 2 * (10 + 20) + 7);
         assert!(queue.admits());
+        assert_eq!(queue.shared.queued.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn traffic_waits_for_the_disk_if_it_shall() {
         let (queue, outlet) = queue(1000, Overflow::Block);
-        queue.send(batch(800)).unwrap();
+        assert!(queue.takes(800));
         let sender = std::thread::spawn({
             let queue = queue.clone();
-            move || queue.send(batch(400)).is_ok()
+            move || queue.takes(400)
         });
         std::thread::sleep(Duration::from_millis(20));
         assert!(!sender.is_finished());
-        let parcel = outlet.parcels.recv().unwrap();
-        outlet.taken(&parcel);
+        outlet.freed(800);
         assert!(sender.join().unwrap());
         assert!(outlet.waited() > Duration::from_millis(1));
         // Without a recorder nobody waits.
         drop(outlet);
-        assert!(queue.send(batch(5000)).is_err());
+        assert!(!queue.takes(5000));
     }
 }

@@ -10,6 +10,7 @@ use rustc_hash::FxHashSet;
 use super::batch::{Lane, Op, Ops, Toll, write_field};
 use super::queue::{Lost, Parcel, Queue};
 use super::schema::Channels;
+use super::tray::{FULL, Tray};
 use crate::etcd::MethodName;
 use crate::etcd::scribe::{Begun, Scribe, Scribes, Told};
 use crate::http1::Piece;
@@ -22,9 +23,6 @@ const BLOCKS_MOST: usize = 64;
 
 /// Bytes of a header block that are told. What comes after is left out.
 const BLOCK_MOST: usize = 64 * 1024;
-
-/// A buffer that is worth handing over before an input is through.
-const FULL: usize = 256 * 1024;
 
 /// Gives every connection a scribe of one recording.
 #[derive(Debug)]
@@ -44,11 +42,12 @@ impl Recording {
 impl Scribes for Recording {
     fn scribe(&self, peers: &Arc<Peers>) -> Box<dyn Scribe> {
         Box::new(ConnectionScribe {
-            connection: peers.id.0,
+            tray: Arc::new(Tray::new(peers.id.0)),
             queue: self.queue.clone(),
             epoch: self.epoch,
             batch: Vec::new(),
-            usual: 0,
+            lifted: false,
+            kept: 0,
             block: Vec::new(),
             blocks: Vec::new(),
             told: 0,
@@ -62,12 +61,14 @@ impl Scribes for Recording {
 /// The scribe of one connection.
 #[derive(Debug)]
 struct ConnectionScribe {
-    connection: u64,
+    tray: Arc<Tray>,
     queue: Queue,
     epoch: Instant,
+    /// The tray's buffer, while it is lifted.
     batch: Vec<u8>,
-    /// How long the last one was, in bytes.
-    usual: usize,
+    lifted: bool,
+    /// Bytes that were in it when it was.
+    kept: usize,
     /// The fields of the block at hand.
     block: Vec<u8>,
     /// Blocks that were told, by their number less than the first remembered.
@@ -107,45 +108,50 @@ impl ConnectionScribe {
         !self.skipped.is_empty() && self.skipped.contains(&stream)
     }
 
-    /// The batch at hand, which is likely to become as long as the last one: it
-    /// need not grow piece by piece. A connection that is silent has none.
+    /// The buffer at hand.
+    #[inline]
     fn room(&mut self) -> &mut Vec<u8> {
-        if self.batch.capacity() == 0 {
-            self.batch.reserve(self.usual);
+        if !self.lifted {
+            self.lifted = true;
+            self.batch = self.tray.lift();
+            self.kept = self.batch.len();
         }
         &mut self.batch
     }
 
     fn hand_over(&mut self) {
-        if self.batch.is_empty() {
+        if !self.lifted {
             return;
         }
-        self.usual = self.batch.len().next_multiple_of(256);
-        let bytes = std::mem::take(&mut self.batch);
-        let parcel = Parcel::Batch {
-            connection: self.connection,
-            bytes,
-        };
-        if let Err(Parcel::Batch { bytes, .. }) = self.queue.send(parcel) {
-            self.lose(&bytes);
+        if !self.queue.takes(self.batch.len() - self.kept) {
+            self.lose();
+            if self.queue.is_closed() {
+                // Nobody will take it.
+                self.batch.clear();
+            }
+        }
+        self.lifted = false;
+        if self.tray.put(std::mem::take(&mut self.batch)) {
+            self.queue.send_small(Parcel::Tray(Arc::clone(&self.tray)));
         }
     }
 
-    /// A batch found no room: its calls are not recorded any further, and blocks
-    /// that it told are forgotten.
-    fn lose(&mut self, batch: &[u8]) {
-        let toll = Toll::of(batch);
+    /// What is new in the buffer found no room: its calls are not recorded any
+    /// further, and blocks that it told are forgotten.
+    fn lose(&mut self) {
+        let batch = self.batch.split_off(self.kept);
+        let toll = Toll::of(&batch);
         let mut calls = 0;
         for stream in &toll.calls {
             self.skipped.insert(*stream);
             calls += u64::from(self.missed.insert(*stream));
         }
-        let mut over = Vec::new();
+        let over = &mut self.batch;
         let mut end = |stream| {
             let at = 0;
-            Op::Over { stream, at }.write(&mut over);
+            Op::Over { stream, at }.write(over);
         };
-        for op in Ops::new(batch) {
+        for op in Ops::new(&batch) {
             if let Op::Over { stream, .. } = op {
                 self.skipped.remove(&stream);
                 self.missed.remove(&stream);
@@ -162,10 +168,7 @@ impl ConnectionScribe {
             bytes: toll.bytes,
             lines: 0,
         });
-        self.queue.send_small(Parcel::Batch {
-            connection: self.connection,
-            bytes: over,
-        });
+        self.queue.takes_small(self.batch.len() - self.kept);
     }
 
     /// A message of a call that is not recorded begins: whether it is from here on.
@@ -214,7 +217,7 @@ impl Scribe for ConnectionScribe {
             },
             trailers,
             // Unique in the recording: a connection has less than 2^32 of them.
-            id: (self.connection << 32) | (self.told + at as u64 + 1),
+            id: (self.tray.connection << 32) | (self.told + at as u64 + 1),
             at: self.since(now),
             fields: if known.is_some() { &[] } else { &self.block },
         };
@@ -338,7 +341,7 @@ impl Drop for ConnectionScribe {
     fn drop(&mut self) {
         self.hand_over();
         self.queue.send_small(Parcel::Gone {
-            connection: self.connection,
+            connection: self.tray.connection,
         });
     }
 }

@@ -7,6 +7,7 @@
 //! bound is left out and counted.
 
 mod losses;
+mod spares;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -23,7 +24,9 @@ use super::queue::{Lost, Outlet, Overflow, Parcel};
 use super::recorder::{Recorded, RecorderOptions};
 use super::redact::Policy;
 use super::schema::ChannelId;
+use super::tray::{Taken, Tray};
 use crate::trace::Anchor;
+use spares::Spares;
 
 /// How long parcels gather before they are taken together.
 const GATHER: Duration = Duration::from_millis(10);
@@ -48,6 +51,9 @@ const SLOW: &str = "the disk could not keep up";
 /// What writes a recording, before it has a thread and on it.
 pub(super) struct Writer {
     outlet: Outlet,
+    /// A tray that holds more than was taken of it.
+    unfinished: Option<Arc<Tray>>,
+    spares: Spares,
     assembly: Assembly,
     family: Family,
     values: String,
@@ -126,6 +132,8 @@ impl Writer {
     ) -> Writer {
         Writer {
             outlet,
+            unfinished: None,
+            spares: Spares::default(),
             values: policy.values.as_str().to_owned(),
             run: since_1970(SystemTime::now()),
             assembly: Assembly::new(Arc::new(policy), nanos(&anchor, anchor.at)),
@@ -173,7 +181,7 @@ impl Writer {
                 self.look(Instant::now());
                 continue;
             }
-            match self.outlet.parcels.recv_timeout(self.patience()) {
+            match self.next_parcel() {
                 Ok(parcel) => {
                     self.take(parcel);
                     // What comes next need not wake this thread.
@@ -187,6 +195,22 @@ impl Writer {
         }
         self.end();
         self.recorded
+    }
+
+    /// What is to be taken next, after waiting for it.
+    fn next_parcel(&mut self) -> Result<Parcel, RecvTimeoutError> {
+        match self.unfinished.take() {
+            Some(tray) => Ok(Parcel::Tray(tray)),
+            None => self.outlet.parcels.recv_timeout(self.patience()),
+        }
+    }
+
+    /// What is to be taken next, if it is there.
+    fn waiting_parcel(&mut self) -> Option<Parcel> {
+        match self.unfinished.take() {
+            Some(tray) => Some(Parcel::Tray(tray)),
+            None => self.outlet.parcels.try_recv().ok(),
+        }
     }
 
     /// How long nothing may come before there is something to do.
@@ -206,10 +230,9 @@ impl Writer {
     fn drain(&mut self) {
         let mut came = 0;
         while !self.takes_nothing()
-            && let Ok(parcel) = self.outlet.parcels.try_recv()
+            && let Some(parcel) = self.waiting_parcel()
         {
-            came += parcel.cost();
-            self.take(parcel);
+            came += self.take(parcel);
             // What packs well fills no piece for long. A disk that takes nothing is
             // left alone until all has been taken that can be.
             if self.stuck.is_none() && (self.owes() >= PIECE || came >= 16 * PIECE) {
@@ -231,11 +254,13 @@ impl Writer {
             || self.stuck.is_some() && self.owes() > self.options.queue_bytes / 4
     }
 
-    /// Puts a parcel into the file at hand, which there must be.
-    fn take(&mut self, parcel: Parcel) {
+    /// Puts a parcel into the file at hand, which there must be; gives how many bytes
+    /// it took.
+    fn take(&mut self, parcel: Parcel) -> usize {
         self.outlet.taken(&parcel);
+        let mut came = parcel.cost();
         let Some(current) = &mut self.file else {
-            return;
+            return came;
         };
         let mut sink = Into {
             container: &mut current.container,
@@ -243,8 +268,20 @@ impl Writer {
             failed: None,
         };
         match &parcel {
-            Parcel::Batch { connection, bytes } => {
-                self.assembly.take(*connection, bytes, &mut sink);
+            Parcel::Tray(tray) => {
+                let mut spare = self.spares.next();
+                let Taken { bytes, more } = tray.take(&mut spare);
+                self.outlet.freed(bytes.len());
+                came += bytes.len();
+                self.assembly.take(tray.connection, &bytes, &mut sink);
+                if spare.capacity() == 0 {
+                    self.spares.lent(tray);
+                }
+                self.spares.keep(spare);
+                self.spares.keep(bytes);
+                if more {
+                    self.unfinished = Some(Arc::clone(tray));
+                }
             }
             Parcel::Gone { connection } => self.assembly.gone(*connection, &mut sink),
             Parcel::Lines(lines) => {
@@ -268,6 +305,7 @@ impl Writer {
             self.recorded.trouble.get_or_insert(failed);
         }
         current.container.take(&mut self.owed);
+        came
     }
 
     /// Writes what is due, and begins another file when one is full.
@@ -292,6 +330,7 @@ impl Writer {
     /// Ends the chunk at hand: what it holds can be written.
     fn flush(&mut self, now: Instant) {
         self.flushed = now;
+        self.spares.settle();
         let anchor = self.anchor();
         self.assembly.set_epoch(nanos(&anchor, self.epoch));
         self.tell_losses(now);
@@ -505,6 +544,9 @@ impl Writer {
             }
         }
         let refused = self.reason.clone();
+        if let Some(tray) = self.unfinished.take() {
+            self.outlet.abandon_tray(&tray);
+        }
         self.outlet.abandon();
         if self.outlet.lost() != self.told {
             self.reason.get_or_insert_with(|| SLOW.to_owned());

@@ -239,6 +239,40 @@ fn stats_count_what_the_captures_readme_counts() {
 }
 
 #[test]
+fn two_recordings_are_shown_one_behind_the_other_and_counted_together() {
+    let recorded = Recorded::new();
+    let pcap_file = recorded.folder.path().join("etcd.pcap");
+    let again = recorded.folder.path().join("again.mcap");
+    let (pcap_file, again) = (pcap_file.to_str().unwrap(), again.to_str().unwrap());
+    let imported = etcdtap(&["import", pcap_file, "-o", again]);
+    assert!(imported.status.success(), "{}", said(&imported));
+
+    let stats = |args: &[&str]| -> Value {
+        let out = recorded.run("stats", args);
+        assert!(out.status.success(), "{}", said(&out));
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    let (one, both) = (stats(&["--json"]), stats(&[again, "--json"]));
+    for figure in ["lines", "connections"] {
+        assert_eq!(
+            both[figure].as_u64(),
+            one[figure].as_u64().map(|n| 2 * n),
+            "{figure}"
+        );
+    }
+    assert_eq!(
+        both["all"]["calls"],
+        2 * one["all"]["calls"].as_u64().unwrap()
+    );
+
+    let asked = &["--resource", "deployments", "--log", "json"][..];
+    let once = recorded.lines(asked).len();
+    let twice = recorded.lines(&[&[again], asked].concat()).len();
+    assert!(once > 0);
+    assert_eq!(twice, 2 * once);
+}
+
+#[test]
 fn a_scorecard_is_made_of_a_recording_as_of_its_log() {
     let recorded = Recorded::new();
     let log = recorded.folder.path().join("calls.ndjson");

@@ -9,6 +9,7 @@ mod import;
 mod live;
 mod log;
 mod look;
+mod memory;
 mod objects;
 mod pcap;
 mod playback;

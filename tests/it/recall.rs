@@ -8,7 +8,7 @@ use etcdtap::etcd::verdict::Hit;
 use etcdtap::etcd::{Call, ConnectionEnded, Session, SessionOptions, WatchNote};
 use etcdtap::http2::{Offence, Side};
 use etcdtap::kube::operation::Operation;
-use etcdtap::record::line;
+use etcdtap::record::line::{LineWriter, Told};
 use etcdtap::record::reader::Line;
 use etcdtap::record::recall::Recall;
 use etcdtap::record::schema::v1::LogLine;
@@ -21,41 +21,43 @@ use crate::pcap::{self, Connection};
 /// Writes every line down as a record.
 #[derive(Debug)]
 struct Recorder {
-    anchor: Anchor,
+    writer: LineWriter,
     lines: Arc<Mutex<Vec<Line>>>,
 }
 
 impl Recorder {
-    fn put(&self, (line, at): (LogLine, u64)) {
+    fn put(&mut self, write: impl FnOnce(&mut LineWriter, &mut Vec<u8>) -> Told) {
         // As it comes out of a file.
-        let line = LogLine::decode(line.encode_to_vec().as_slice()).unwrap();
+        let mut bytes = Vec::new();
+        let Told { at, .. } = write(&mut self.writer, &mut bytes);
+        let line = LogLine::decode(bytes.as_slice()).unwrap();
         self.lines.lock().unwrap().push(Line { at, line });
     }
 }
 
 impl Observer for Recorder {
     fn anchor(&mut self, anchor: Anchor) {
-        self.anchor = anchor;
+        self.writer.anchor(anchor);
     }
 
     fn call(&mut self, call: &Call, operation: &Operation<'_>) {
-        self.put(line::of_call(call, operation, false, &self.anchor));
+        self.put(|writer, out| writer.call(call, operation, false, out));
     }
 
     fn watch(&mut self, note: &WatchNote, operation: &Operation<'_>, lag: Option<i64>) {
-        self.put(line::of_watch(note, operation, lag, &self.anchor));
+        self.put(|writer, out| writer.watch(note, operation, lag, out));
     }
 
     fn opened(&mut self, peers: &Peers, at: Instant) {
-        self.put(line::of_opened(peers, at, &self.anchor));
+        self.put(|writer, out| writer.opened(peers, at, out));
     }
 
     fn fault(&mut self, peers: &Peers, at: Instant, hits: &[Hit]) {
-        self.put(line::of_fault(peers, at, hits, &self.anchor));
+        self.put(|writer, out| writer.fault(peers, at, hits, out));
     }
 
     fn ping(&mut self, peers: &Peers, at: Instant) {
-        self.put(line::of_ping(peers, at, &self.anchor));
+        self.put(|writer, out| writer.ping(peers, at, out));
     }
 
     fn stopped(&mut self, _: &Peers, _: Instant, _: &Offence) {
@@ -63,7 +65,7 @@ impl Observer for Recorder {
     }
 
     fn ended(&mut self, ended: &ConnectionEnded, failed: bool) {
-        self.put(line::of_ended(ended, failed, &self.anchor));
+        self.put(|writer, out| writer.ended(ended, failed, out));
     }
 
     fn settled(&mut self, _now: Instant, _waiting_since: Option<Instant>, _dropped: u64) {}
@@ -133,7 +135,7 @@ fn same(capture: &[Connection]) {
         let mut pipeline = Pipeline::new(Options::new(format), anchor);
         let lines = Arc::default();
         pipeline.observe(Box::new(Recorder {
-            anchor,
+            writer: LineWriter::new(anchor),
             lines: Arc::clone(&lines),
         }));
         drive(capture, &mut pipeline, start);

@@ -1,6 +1,6 @@
 //! What a record says of a message besides its bytes, and of a header field.
 
-use super::Begun;
+use super::open::Begun;
 use crate::record::batch::{Lane, fields};
 use crate::record::redact::{Findings, Policy, Shown, Why, metadata};
 use crate::record::schema::v1::hidden::Reason;

@@ -7,30 +7,38 @@ use crate::grpc::Code;
 use crate::http2::ErrorCode;
 use crate::http2::Side;
 use crate::kube::key::KeySpace;
-use crate::record::line;
+use crate::record::line::{LineWriter, Told};
 use crate::trace::fixtures::{Time, a_little_of_everything, call, create, peers};
 use crate::trace::{Colour, Format, Lines, Options, Pipeline};
 
 /// A format that makes records.
 #[derive(Debug)]
 struct Records {
-    anchor: Anchor,
+    writer: LineWriter,
 }
 
 impl Records {
-    fn put(&self, (line, at): (LogLine, u64), out: &mut Vec<u8>) {
-        out.extend_from_slice(&at.to_le_bytes());
+    fn put(
+        &mut self,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut LineWriter, &mut Vec<u8>) -> Told,
+    ) {
+        let mut bytes = Vec::new();
+        let told = write(&mut self.writer, &mut bytes);
+        let line = LogLine::decode(&*bytes).unwrap();
+        assert!(told.about.is_of(&line), "{line:?}");
+        out.extend_from_slice(&told.at.to_le_bytes());
         line.encode_length_delimited(out).unwrap();
     }
 }
 
 impl Lines for Records {
     fn anchor(&mut self, anchor: Anchor) {
-        self.anchor = anchor;
+        self.writer.anchor(anchor);
     }
 
     fn call(&mut self, call: &Call, operation: &Operation<'_>, slow: bool, out: &mut Vec<u8>) {
-        self.put(line::of_call(call, operation, slow, &self.anchor), out);
+        self.put(out, |writer, out| writer.call(call, operation, slow, out));
     }
 
     fn watch(
@@ -40,31 +48,31 @@ impl Lines for Records {
         lag: Option<i64>,
         out: &mut Vec<u8>,
     ) {
-        self.put(line::of_watch(note, operation, lag, &self.anchor), out);
+        self.put(out, |writer, out| writer.watch(note, operation, lag, out));
     }
 
     fn http1(&mut self, peers: &Peers, exchange: &Exchange, slow: bool, out: &mut Vec<u8>) {
-        self.put(line::of_http1(peers, exchange, slow, &self.anchor), out);
+        self.put(out, |writer, out| writer.http1(peers, exchange, slow, out));
     }
 
     fn opened(&mut self, peers: &Arc<Peers>, at: Instant, out: &mut Vec<u8>) {
-        self.put(line::of_opened(peers, at, &self.anchor), out);
+        self.put(out, |writer, out| writer.opened(peers, at, out));
     }
 
     fn ping(&mut self, peers: &Arc<Peers>, at: Instant, out: &mut Vec<u8>) {
-        self.put(line::of_ping(peers, at, &self.anchor), out);
+        self.put(out, |writer, out| writer.ping(peers, at, out));
     }
 
     fn stopped(&mut self, peers: &Arc<Peers>, at: Instant, offence: &Offence, out: &mut Vec<u8>) {
-        self.put(line::of_stopped(peers, at, offence, &self.anchor), out);
+        self.put(out, |writer, out| writer.stopped(peers, at, offence, out));
     }
 
     fn fault(&mut self, peers: &Arc<Peers>, at: Instant, hits: &[Hit], out: &mut Vec<u8>) {
-        self.put(line::of_fault(peers, at, hits, &self.anchor), out);
+        self.put(out, |writer, out| writer.fault(peers, at, hits, out));
     }
 
     fn ended(&mut self, ended: &ConnectionEnded, failed: bool, out: &mut Vec<u8>) {
-        self.put(line::of_ended(ended, failed, &self.anchor), out);
+        self.put(out, |writer, out| writer.ended(ended, failed, out));
     }
 }
 
@@ -97,7 +105,9 @@ fn log(pipeline: &mut Pipeline, events: &[Event]) -> Vec<u8> {
 
 fn records(events: &[Event], anchor: Anchor) -> Vec<Line> {
     let pipeline = Pipeline::new(options(Format::Json), anchor);
-    let mut pipeline = pipeline.with_lines(Box::new(Records { anchor }));
+    let mut pipeline = pipeline.with_lines(Box::new(Records {
+        writer: LineWriter::new(anchor),
+    }));
     let bytes = log(&mut pipeline, events);
     let mut rest = bytes.as_slice();
     let mut lines = Vec::new();
@@ -262,8 +272,8 @@ fn a_token_reaches_no_record() {
     told.status.message = Some(TOKEN.into());
     told.user_agent = Some(TOKEN.into());
     let operation = Operation::of_call(&told, &KeySpace::default());
-    let (line, _) = line::of_call(&told, &operation, false, &time.anchor());
-    let bytes = line.encode_to_vec();
+    let mut bytes = Vec::new();
+    LineWriter::new(time.anchor()).call(&told, &operation, false, &mut bytes);
     assert!(!bytes.windows(8).any(|part| part == b"eyJhbGci"));
     assert!(!bytes.windows(9).any(|part| part == b"c2lnbmF0d"));
 }

@@ -20,7 +20,7 @@ pub enum Treatment {
 
 /// [`Treatment`], with the shape that is needed for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Plan {
+pub(in crate::record) enum Plan {
     Keep,
     Redact(u16),
     LengthAndHash,
@@ -50,7 +50,7 @@ pub fn treatment(
     plan(policy, service, method, from, compressed).into()
 }
 
-pub(super) fn plan(
+pub(in crate::record) fn plan(
     policy: &Policy,
     service: &str,
     method: &str,

@@ -36,6 +36,7 @@ mod walk;
 pub use findings::{Findings, MOST_LISTED, Redacted, Why};
 pub use key::{Hash, RecordingKey, RecordingKeyError, redacted_hash};
 pub use metadata::{Shown, metadata};
+pub(super) use method::{Plan, plan};
 pub use method::{Treatment, treatment, treatment_of_http1};
 pub use policy::{Policy, UnknownValues, Values};
 pub use redactor::{MOST_HELD, Redactor};

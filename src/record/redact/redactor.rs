@@ -32,6 +32,8 @@ pub struct Redactor {
     /// All before it was looked at.
     done: u64,
     walk: Walk,
+    /// What the walk finds, until it is replaced.
+    parts: Vec<Part>,
     /// Bytes that were not given out.
     held: Vec<u8>,
     /// Where they begin in the message.
@@ -74,7 +76,12 @@ impl Redactor {
         Redactor::new(policy, plan_of_http1(target), length)
     }
 
-    fn new(policy: &Arc<Policy>, plan: Plan, length: Option<u64>) -> Redactor {
+    /// A redactor for a message of which it is known already what becomes of it.
+    pub(in crate::record) fn new(
+        policy: &Arc<Policy>,
+        plan: Plan,
+        length: Option<u64>,
+    ) -> Redactor {
         Redactor {
             policy: Arc::clone(policy),
             plan,
@@ -82,12 +89,26 @@ impl Redactor {
             came: 0,
             done: 0,
             walk: Walk::default(),
+            parts: Vec::new(),
             held: Vec::new(),
             base: 0,
             open: None,
             broken: false,
             findings: Findings::default(),
         }
+    }
+
+    /// Goes on with another message of the same recording, and its memory.
+    pub(in crate::record) fn restart(&mut self, plan: Plan, length: u64) {
+        self.plan = plan;
+        self.length = Some(length);
+        (self.came, self.done, self.base) = (0, 0, 0);
+        self.walk.restart();
+        self.parts.clear();
+        self.held.clear();
+        self.open = None;
+        self.broken = false;
+        self.findings = Findings::default();
     }
 
     /// What becomes of the message.
@@ -121,6 +142,11 @@ impl Redactor {
 
     /// The message is over, whole or not: `rest` becomes what was held back.
     pub fn finish(mut self, rest: &mut Vec<u8>) -> Findings {
+        self.end(rest)
+    }
+
+    /// [`Redactor::finish`], for one that is restarted.
+    pub(in crate::record) fn end(&mut self, rest: &mut Vec<u8>) -> Findings {
         rest.clear();
         match self.plan {
             Plan::Never if self.came > 0 => self.findings.add(Redacted {
@@ -142,23 +168,24 @@ impl Redactor {
             }
         }
         self.findings.whole = self.length.is_none_or(|length| length == self.came);
-        self.findings
+        std::mem::take(&mut self.findings)
     }
 
     fn redact_whole(&mut self, shape: u16, message: &mut Vec<u8>) {
-        let mut parts = Vec::new();
         let view = View {
             bytes: message,
             base: 0,
             suspected: self.policy.hides_tokens() && token::suspected(message),
         };
         let length = message.len() as u64;
-        let walked = (self.walk).advance(&self.policy, shape, length, view, &mut parts);
+        let walked = (self.walk).advance(&self.policy, shape, length, view, &mut self.parts);
         match walked {
             Ok(()) => {
-                for part in parts {
+                let mut parts = std::mem::take(&mut self.parts);
+                for part in parts.drain(..) {
                     self.replace(part, message);
                 }
+                self.parts = parts;
                 (self.done, self.base) = (length, length);
             }
             Err(Broken) => self.hide_whole(message),
@@ -201,7 +228,7 @@ impl Redactor {
     fn redact(&mut self, shape: u16) {
         let length = self.length.unwrap_or(0);
         if !self.broken && self.came <= length {
-            let mut parts = Vec::new();
+            let mut parts = std::mem::take(&mut self.parts);
             let bytes = std::mem::take(&mut self.held);
             let undone = (self.done - self.base) as usize;
             let view = View {
@@ -211,7 +238,8 @@ impl Redactor {
             };
             let walked = (self.walk).advance(&self.policy, shape, length, view, &mut parts);
             self.held = bytes;
-            self.replace_all(parts);
+            self.replace_all(&mut parts);
+            self.parts = parts;
             self.done = self.walk.pos();
             if walked.is_ok() {
                 return;
@@ -234,12 +262,12 @@ impl Redactor {
             begins: self.open.is_none(),
             ends: self.length == Some(self.came),
         };
-        self.replace_all(vec![part]);
+        self.replace_all(&mut vec![part]);
     }
 
-    fn replace_all(&mut self, parts: Vec<Part>) {
+    fn replace_all(&mut self, parts: &mut Vec<Part>) {
         let mut held = std::mem::take(&mut self.held);
-        for part in parts {
+        for part in parts.drain(..) {
             self.replace(part, &mut held);
         }
         self.held = held;

@@ -189,6 +189,14 @@ impl Walk {
         self.pos
     }
 
+    /// Goes on with another message.
+    pub fn restart(&mut self) {
+        self.frames.clear();
+        self.leaf = None;
+        self.pos = 0;
+        self.begun = false;
+    }
+
     /// Goes as far as the bytes reach in a message of `length` bytes. What is to
     /// be replaced is added to `parts`, in order.
     pub fn advance(

@@ -1,37 +1,46 @@
 use std::time::{Duration, Instant};
 
+use prost::Message as _;
+
 use super::*;
 use crate::etcd::{Event, WatchNote};
 use crate::grpc::Code;
 use crate::kube::key::KeySpace;
-use crate::record::line;
+use crate::record::line::LineWriter;
 use crate::record::reader::Line;
 use crate::record::recall::Recall;
+use crate::record::schema::v1::LogLine;
 use crate::trace::fixtures::{Time, a_little_of_everything, create};
 
 /// What the figures are of these events.
 fn of(time: Time, events: &[Event], top: usize) -> Stats {
     let anchor = time.anchor();
     let keys = KeySpace::default();
+    let mut writer = LineWriter::new(anchor);
     let mut recall = Recall::new(Instant::now());
     let mut stats = Stats::new(top);
     for event in events {
-        let (line, at) = match event {
+        let mut bytes = Vec::new();
+        let out = &mut bytes;
+        let told = match event {
             Event::Call(call) => {
                 let operation = Operation::of_call(call, &keys);
-                line::of_call(call, &operation, false, &anchor)
+                writer.call(call, &operation, false, out)
             }
             Event::Watch(note) => {
                 let note: &WatchNote = note;
                 let operation = Operation::of_note(note, &keys);
-                line::of_watch(note, &operation, Some(800), &anchor)
+                writer.watch(note, &operation, Some(800), out)
             }
-            Event::ConnectionOpened { peers, at } => line::of_opened(peers, *at, &anchor),
-            Event::Fault { peers, at, hits } => line::of_fault(peers, *at, hits, &anchor),
-            Event::ConnectionEnded(ended) => line::of_ended(ended, false, &anchor),
+            Event::ConnectionOpened { peers, at } => writer.opened(peers, *at, out),
+            Event::Fault { peers, at, hits } => writer.fault(peers, *at, hits, out),
+            Event::ConnectionEnded(ended) => writer.ended(ended, false, out),
             _ => continue,
         };
-        let line = Line { at, line };
+        let line = Line {
+            at: told.at,
+            line: LogLine::decode(&*bytes).unwrap(),
+        };
         stats.add(&recall.line(&line).unwrap(), line.at);
     }
     stats

@@ -6,7 +6,7 @@ mod chance;
 mod command;
 mod files;
 mod gist;
-mod packets;
+pub(crate) mod packets;
 mod streams;
 mod tls;
 

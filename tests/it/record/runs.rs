@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use etcdtap::record::index::About;
-use etcdtap::record::queue::{Lines, Mark, Parcel};
+use etcdtap::record::queue::{Lines, Mark};
 use etcdtap::record::reader::{Item, Query, Recordings, STRIDE, Wants};
 use etcdtap::record::recorder::Recorder;
 use etcdtap::record::redact::Policy;
@@ -45,7 +45,7 @@ fn tell(recorder: &Recorder, n: u64) {
         at: 1_700_000_000_000_000_000 + n * 1_000_000,
         about: About::line(&line),
     }];
-    let sent = recorder.queue().send(Parcel::Lines(Lines { bytes, marks }));
+    let sent = recorder.queue().send_lines(Lines { bytes, marks });
     assert!(sent.is_ok());
 }
 
