@@ -46,8 +46,6 @@ impl Scribes for Recording {
             queue: self.queue.clone(),
             epoch: self.epoch,
             batch: Vec::new(),
-            lifted: false,
-            kept: 0,
             block: Vec::new(),
             blocks: Vec::new(),
             told: 0,
@@ -64,11 +62,8 @@ struct ConnectionScribe {
     tray: Arc<Tray>,
     queue: Queue,
     epoch: Instant,
-    /// The tray's buffer, while it is lifted.
+    /// What is not in the tray yet. A connection that is silent has no buffer.
     batch: Vec<u8>,
-    lifted: bool,
-    /// Bytes that were in it when it was.
-    kept: usize,
     /// The fields of the block at hand.
     block: Vec<u8>,
     /// Blocks that were told, by their number less than the first remembered.
@@ -111,35 +106,33 @@ impl ConnectionScribe {
     /// The buffer at hand.
     #[inline]
     fn room(&mut self) -> &mut Vec<u8> {
-        if !self.lifted {
-            self.lifted = true;
-            self.batch = self.tray.lift();
-            self.kept = self.batch.len();
+        if self.batch.capacity() == 0 {
+            self.batch = self.tray.spare();
         }
         &mut self.batch
     }
 
     fn hand_over(&mut self) {
-        if !self.lifted {
+        if self.batch.is_empty() {
             return;
         }
-        if !self.queue.takes(self.batch.len() - self.kept) {
+        if !self.queue.takes(self.batch.len()) {
             self.lose();
             if self.queue.is_closed() {
                 // Nobody will take it.
                 self.batch.clear();
+                return;
             }
         }
-        self.lifted = false;
         if self.tray.put(std::mem::take(&mut self.batch)) {
             self.queue.send_small(Parcel::Tray(Arc::clone(&self.tray)));
         }
     }
 
-    /// What is new in the buffer found no room: its calls are not recorded any
-    /// further, and blocks that it told are forgotten.
+    /// What is in the buffer found no room: its calls are not recorded any further,
+    /// and blocks that it told are forgotten.
     fn lose(&mut self) {
-        let batch = self.batch.split_off(self.kept);
+        let batch = std::mem::take(&mut self.batch);
         let toll = Toll::of(&batch);
         let mut calls = 0;
         for stream in &toll.calls {
@@ -168,7 +161,7 @@ impl ConnectionScribe {
             bytes: toll.bytes,
             lines: 0,
         });
-        self.queue.takes_small(self.batch.len() - self.kept);
+        self.queue.takes_small(self.batch.len());
     }
 
     /// A message of a call that is not recorded begins: whether it is from here on.

@@ -1,10 +1,9 @@
 //! Where a connection leaves what it hands over, until the recorder takes it.
 //!
-//! The connection takes its buffer out, writes into it, and puts it back: what the
-//! recorder has not taken in between stands in it still. So a buffer is neither
-//! made nor copied for every input, and the recorder hears once of all that came
-//! since it looked last. The lock is the connection's own and is held for the
-//! length of a move.
+//! The recorder hears once of all that came since it looked last, and empty buffers
+//! go back the way that full ones came: in a steady stream none is made or freed.
+//! The lock is the connection's own and is held for the length of a move, or of the
+//! copy of one input.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,8 +23,10 @@ pub struct Tray {
 struct Left {
     /// Buffers that are full, the oldest first.
     full: VecDeque<Vec<u8>>,
-    /// The last one. It is empty while the connection has it.
+    /// The one that follows them.
     open: Vec<u8>,
+    /// One that is empty, for the connection to write into.
+    spare: Vec<u8>,
     /// The recorder has been told that there is something.
     told: bool,
 }
@@ -48,42 +49,49 @@ impl Tray {
         }
     }
 
-    /// Takes the last buffer out, for the connection to go on with it.
-    pub fn lift(&self) -> Vec<u8> {
-        std::mem::take(&mut self.lock().open)
+    /// An empty buffer to write into.
+    pub fn spare(&self) -> Vec<u8> {
+        std::mem::take(&mut self.lock().spare)
     }
 
-    /// Puts it back. Says whether the recorder has to be told.
-    pub fn put(&self, bytes: Vec<u8>) -> bool {
+    /// Leaves what was written, behind what lies there. Says whether the recorder has
+    /// to be told.
+    pub fn put(&self, mut bytes: Vec<u8>) -> bool {
         let mut left = self.lock();
-        let is_something = !bytes.is_empty() || !left.full.is_empty();
-        match bytes.len() >= FULL {
-            true => left.full.push_back(bytes),
-            false => left.open = bytes,
+        if left.open.is_empty() {
+            std::mem::swap(&mut left.open, &mut bytes);
+        } else {
+            left.open.append(&mut bytes);
         }
+        if left.spare.capacity() == 0 {
+            left.spare = bytes;
+        }
+        if left.open.len() >= FULL {
+            let full = std::mem::take(&mut left.open);
+            left.full.push_back(full);
+        }
+        let is_something = !left.open.is_empty() || !left.full.is_empty();
         !std::mem::replace(&mut left.told, is_something) && is_something
     }
 
-    /// Takes the oldest buffer for good; `spare` is used in place of the last one.
+    /// Takes the oldest buffer. The connection gets `spare`, if it has no other.
     pub fn take(&self, spare: &mut Vec<u8>) -> Taken {
         let mut left = self.lock();
         let bytes = match left.full.pop_front() {
             Some(bytes) => bytes,
-            None if left.open.is_empty() => Vec::new(),
-            None => std::mem::replace(&mut left.open, std::mem::take(spare)),
+            None => std::mem::take(&mut left.open),
         };
+        if left.spare.capacity() == 0 {
+            left.spare = std::mem::take(spare);
+        }
         let more = !left.full.is_empty() || !left.open.is_empty();
         left.told = more;
         Taken { bytes, more }
     }
 
-    /// Takes back a spare buffer that was not used.
+    /// Takes the spare buffer back.
     pub fn reclaim(&self) -> Vec<u8> {
-        let mut left = self.lock();
-        match left.open.is_empty() {
-            true => std::mem::take(&mut left.open),
-            false => Vec::new(),
-        }
+        std::mem::take(&mut self.lock().spare)
     }
 
     fn lock(&self) -> MutexGuard<'_, Left> {
@@ -98,31 +106,49 @@ mod tests {
     #[test]
     fn what_is_put_is_taken_in_order_and_told_once() {
         let tray = Tray::new(1);
-        let mut spare = Vec::with_capacity(100);
-        assert!(tray.lift().is_empty());
         assert!(!tray.put(Vec::new()));
         assert!(tray.put(vec![1]));
-        let mut bytes = tray.lift();
-        // The recorder comes in between: it finds nothing, and has to be told again.
-        assert!(tray.take(&mut spare).bytes.is_empty());
-        bytes.push(2);
-        assert!(tray.put(bytes));
-        let mut bytes = tray.lift();
-        bytes.resize(FULL, 3);
-        assert!(!tray.put(bytes));
+        assert!(!tray.put(vec![2]));
+        assert!(!tray.put(vec![3; FULL]));
         assert!(!tray.put(vec![4]));
-        let Taken { bytes, more } = tray.take(&mut spare);
-        assert_eq!(
-            (bytes.len(), &bytes[..3], more),
-            (FULL, &[1, 2, 3][..], true)
-        );
-        assert_eq!(spare.capacity(), 100);
-        let Taken { bytes, more } = tray.take(&mut spare);
+        let Taken { bytes, more } = tray.take(&mut Vec::new());
+        assert_eq!((bytes.len(), &bytes[..3], more), (FULL + 2, &[1, 2, 3][..], true));
+        let Taken { bytes, more } = tray.take(&mut Vec::new());
         assert_eq!((bytes, more), (vec![4], false));
-        // The spare lies in the tray now, and is given back unless it was used.
-        assert_eq!(tray.reclaim().capacity(), 100);
+        assert!(tray.take(&mut Vec::new()).bytes.is_empty());
         assert!(tray.put(vec![5]));
-        assert!(tray.reclaim().is_empty());
-        assert_eq!(tray.take(&mut spare).bytes, [5]);
+    }
+
+    #[test]
+    fn what_was_put_can_be_taken_while_the_connection_writes() {
+        let tray = Tray::new(1);
+        assert!(tray.put(vec![1]));
+        // A line about it may be on its way to the recorder.
+        let mut next = tray.spare();
+        next.push(2);
+        assert_eq!(tray.take(&mut Vec::new()).bytes, [1]);
+        assert!(tray.put(next));
+        assert_eq!(tray.take(&mut Vec::new()).bytes, [2]);
+    }
+
+    #[test]
+    fn buffers_go_back_and_forth() {
+        let tray = Tray::new(1);
+        tray.put(vec![1]);
+        let mut spare = Vec::with_capacity(100);
+        tray.take(&mut spare);
+        // It may lie there already.
+        let mut another = Vec::with_capacity(200);
+        tray.take(&mut another);
+        assert_eq!((spare.capacity(), another.capacity()), (0, 200));
+        let mut buffer = tray.spare();
+        assert_eq!(buffer.capacity(), 100);
+        buffer.push(2);
+        tray.put(buffer);
+        let mut buffer = Vec::with_capacity(300);
+        buffer.push(3);
+        tray.put(buffer);
+        assert_eq!(tray.reclaim().capacity(), 300);
+        assert_eq!(tray.take(&mut another).bytes, [2, 3]);
     }
 }

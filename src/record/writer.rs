@@ -274,9 +274,7 @@ impl Writer {
                 self.outlet.freed(bytes.len());
                 came += bytes.len();
                 self.assembly.take(tray.connection, &bytes, &mut sink);
-                if spare.capacity() == 0 {
-                    self.spares.lent(tray);
-                }
+                self.spares.lent(tray);
                 self.spares.keep(spare);
                 self.spares.keep(bytes);
                 if more {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use crate::record::tray::{FULL, Tray};
 
 /// Buffers that wait to be used again at most.
@@ -11,8 +13,8 @@ const MOST: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Spares {
     buffers: Vec<Vec<u8>>,
-    /// Trays that got one since [`Spares::settle`].
-    lent: Vec<Arc<Tray>>,
+    /// Trays that were taken from since [`Spares::settle`], by connection.
+    lent: FxHashMap<u64, Arc<Tray>>,
 }
 
 impl Spares {
@@ -30,14 +32,16 @@ impl Spares {
         }
     }
 
-    /// A tray has got one.
+    /// A tray was taken from: it may have one.
     pub fn lent(&mut self, tray: &Arc<Tray>) {
-        self.lent.push(Arc::clone(tray));
+        self.lent
+            .entry(tray.connection)
+            .or_insert_with(|| Arc::clone(tray));
     }
 
     /// Takes back what trays did not use: a connection that is silent has no buffer.
     pub fn settle(&mut self) {
-        for tray in std::mem::take(&mut self.lent) {
+        for (_, tray) in std::mem::take(&mut self.lent) {
             self.keep(tray.reclaim());
         }
     }
@@ -53,21 +57,11 @@ mod tests {
         spares.keep(Vec::with_capacity(1000));
         let tray = Arc::new(Tray::new(1));
         assert!(tray.put(vec![1]));
-        let mut spare = spares.next();
-        assert_eq!(tray.take(&mut spare).bytes, [1]);
-        assert_eq!(spare.capacity(), 0);
-        spares.lent(&tray);
-        let mut bytes = tray.lift();
-        assert_eq!(bytes.capacity(), 1000);
-        bytes.push(2);
-        assert!(tray.put(bytes));
-        spares.settle();
-        assert_eq!(spares.next().capacity(), 0);
-        assert_eq!(tray.take(&mut Vec::with_capacity(500)).bytes, [2]);
+        assert_eq!(tray.take(&mut spares.next()).bytes, [1]);
         spares.lent(&tray);
         spares.settle();
-        assert_eq!(spares.next().capacity(), 500);
-        assert_eq!(tray.lift().capacity(), 0);
+        assert_eq!(spares.next().capacity(), 1000);
+        assert_eq!(tray.spare().capacity(), 0);
     }
 
     #[test]
