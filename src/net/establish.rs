@@ -71,7 +71,7 @@ impl Failure {
 
     fn upstream(error: DialError) -> Failure {
         Failure {
-            how: error.how,
+            how: error.how(),
             by: Some(Side::Server),
             matters: true,
         }

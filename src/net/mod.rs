@@ -10,6 +10,7 @@ mod alarm;
 mod complaints;
 mod config;
 mod dial;
+mod dialer;
 mod double;
 mod entrance;
 mod error;
@@ -35,6 +36,8 @@ mod workers;
 
 pub use alarm::Alarm;
 pub use config::{ClientAuth, KeyPair, ListenerTls, ProxyConfig, Route, UpstreamTls};
+pub use dial::{DialError, UpstreamEnd};
+pub use dialer::Dialer;
 pub use error::BindError;
 pub use pki::Pki;
 pub use proxy::{Proxy, Served};

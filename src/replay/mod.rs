@@ -12,11 +12,12 @@
 //! | [`watches`] | what a watch should bring, and what it brought |
 //! | [`report`] | what came of it |
 //! | [`raw`] | messages as bytes through a gRPC client |
+//! | [`reach`] | how the target is reached, and as whom |
 //! | [`target`] | the etcd that it is driven against |
 //! | `live` | a Watch stream at the target |
 //! | [`drive`] | the steps of a plan, done |
 //!
-//! Everything but the last four is sans-io.
+//! Everything but the last five is sans-io.
 
 pub mod compare;
 pub mod drive;
@@ -26,6 +27,7 @@ pub mod numbering;
 pub mod plan;
 mod presupposed;
 pub mod raw;
+pub mod reach;
 pub mod report;
 pub mod target;
 pub mod watches;
@@ -36,5 +38,6 @@ mod tests;
 pub use drive::{Replay, ReplayOptions};
 pub use plan::Plan;
 pub use presupposed::{Foreign, Presupposed};
+pub use reach::{Reach, User};
 pub use report::{Ended, Report};
 pub use target::Target;

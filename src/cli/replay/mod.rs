@@ -1,5 +1,7 @@
 //! `etcdtap replay`: a recording driven again.
 
+mod target;
+
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::signal::unix::SignalKind;
 
+use self::target::TargetFlags;
 use super::interruption::{INTERRUPTED, listen};
 use super::look::{refused, said};
 use super::{Failure, print, proxy};
@@ -17,7 +20,7 @@ use crate::record::files::Family;
 use crate::record::reader::{Query, Recordings, Wants};
 use crate::record::redact::RecordingKey;
 use crate::record::traffic::{Book, Traffic};
-use crate::replay::{Ended, Plan, Replay, ReplayOptions, Target};
+use crate::replay::{Ended, Plan, Reach, Replay, ReplayOptions, Target};
 use crate::trace::grouped;
 
 const EXAMPLES: &str = "\
@@ -27,6 +30,10 @@ Examples:
 
   Against an etcd that was restored from a snapshot from before the recording:
     etcdtap replay calls.mcap --target http://127.0.0.1:2379 --as-is --yes
+
+  Against one that speaks TLS and has users:
+    ETCDTAP_PASSWORD=… etcdtap replay calls.mcap --target https://127.0.0.1:2379 \\
+      --target-ca ca.crt --target-cert client.crt --target-key client.key --user root
 
   For a script:
     etcdtap replay calls.mcap --target http://127.0.0.1:2379 --json | jq .different
@@ -54,9 +61,8 @@ pub(super) struct ReplayArgs {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
-    /// The etcd to drive it against: http://HOST:PORT
-    #[arg(long, value_name = "URL")]
-    target: String,
+    #[command(flatten)]
+    target: TargetFlags,
 
     /// Compare answers and events with the recorded ones; so it is without the flag
     #[arg(long)]
@@ -82,16 +88,7 @@ pub(super) struct ReplayArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
-    if args.target.starts_with("https://") {
-        return Err(Failure::asked(
-            "--target: TLS is not spoken here; put `etcdtap proxy --upstream https://…` in \
-             front of that etcd and name its --listen",
-        ));
-    }
-    let target = match args.target.contains("://") {
-        true => args.target.clone(),
-        false => format!("http://{}", args.target),
-    };
+    let reach = args.target.reach()?;
     let recordings = Recordings::open(&args.files).map_err(|refusal| refused(&refusal))?;
     let key = key_of(&recordings);
     let query = Query::all(Wants {
@@ -114,7 +111,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
         patience: args.timeout,
         key,
     };
-    let report = proxy::multi_thread()?.block_on(driven(args, &target, &book, &plan, options))?;
+    let report = proxy::multi_thread()?.block_on(driven(args, &reach, &book, &plan, options))?;
     match args.json {
         true => print(&format!("{:#}\n", report.to_json()))?,
         false => print(&report.to_string())?,
@@ -128,15 +125,16 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
 
 async fn driven(
     args: &ReplayArgs,
-    name: &str,
+    reach: &Reach,
     book: &Book,
     plan: &Plan,
     options: ReplayOptions,
 ) -> Result<crate::replay::Report, Failure> {
-    let target = Target::connect(name, args.timeout)
+    let target = Target::connect(reach, args.timeout)
         .await
         .map_err(|lost| Failure::asked(format!("--target: {lost}")))?;
     if target.keys > 0 && !args.yes {
+        let name = &reach.name;
         let keys = grouped(target.keys.unsigned_abs());
         return Err(Failure::asked(format!(
             "--target: {name} is not empty, it holds {keys} keys; give --yes to write to it \

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{ListenerContext, TlsContext, UpstreamContext};
-use crate::net::{BindError, ClientAuth, KeyPair, ListenerTls, ProxyConfig, UpstreamTls};
+use crate::net::{BindError, ClientAuth, KeyPair, ListenerTls, ProxyConfig, Upstream, UpstreamTls};
 
 /// Which files make up the TLS of a proxy.
 #[derive(Debug, Clone)]
@@ -51,6 +51,22 @@ impl TlsSource {
         Ok(TlsSource {
             listener: config.listener_tls.clone(),
             upstream: https.then(|| config.upstream_tls.clone()),
+        })
+    }
+
+    /// The files for calling `upstream`.
+    pub(in crate::net) fn towards(
+        upstream: &Upstream,
+        tls: &UpstreamTls,
+    ) -> Result<TlsSource, BindError> {
+        if upstream.tls && tls.ca.is_none() {
+            return Err(BindError::Configuration(format!(
+                "{upstream} needs a CA: no other roots are trusted"
+            )));
+        }
+        Ok(TlsSource {
+            listener: None,
+            upstream: upstream.tls.then(|| tls.clone()),
         })
     }
 
