@@ -132,7 +132,15 @@ impl fmt::Display for DialError {
             Why::Handshake(error) if is_unknown_issuer(error) => {
                 f.write_str("its certificate is not signed by the authority that is trusted")
             }
-            Why::Handshake(error) => write!(f, "the TLS handshake failed: {error}"),
+            Why::Handshake(error) => {
+                write!(f, "the TLS handshake failed: {error}")?;
+                match alert(error) {
+                    Some(
+                        AlertDescription::BadCertificate | AlertDescription::CertificateRequired,
+                    ) => f.write_str("; it wants to be shown a client certificate that it trusts"),
+                    _ => Ok(()),
+                }
+            }
         }
     }
 }
