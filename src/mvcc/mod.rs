@@ -15,6 +15,7 @@
 //! | [`store`] | the store: reads, writes, compaction |
 //! | [`check`] | what etcd refuses without looking at its keys |
 //! | `play` | how it goes on as its recording did |
+//! | [`guard`] | what a compare tells once it has held |
 //! | [`txn`] | compares, and transactions |
 //! | [`lease`] | leases and the keys that hang on them |
 //! | [`watch`] | the watches of one stream |
@@ -24,6 +25,7 @@
 
 mod check;
 mod facts;
+pub mod guard;
 pub mod knowledge;
 pub mod lease;
 pub mod past;

@@ -7,19 +7,19 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use crate::etcd::Method;
-use crate::etcd::schema::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use crate::etcd::schema::etcdserverpb::range_request::{SortOrder, SortTarget};
 use crate::etcd::schema::etcdserverpb::request_op::Request;
 use crate::etcd::schema::etcdserverpb::response_op::Response;
 use crate::etcd::schema::etcdserverpb::watch_request::RequestUnion;
 use crate::etcd::schema::etcdserverpb::{
-    Compare, DeleteRangeRequest, DeleteRangeResponse, LeaseGrantResponse, PutRequest, PutResponse,
+    DeleteRangeRequest, DeleteRangeResponse, LeaseGrantResponse, PutRequest, PutResponse,
     RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse, WatchCreateRequest,
     WatchRequest, WatchResponse,
 };
 use crate::etcd::schema::mvccpb::event::EventType;
 use crate::etcd::schema::mvccpb::{Event, KeyValue};
 use crate::http2::Side;
+use crate::mvcc::guard::revision_held;
 use crate::mvcc::knowledge::Revisions;
 use crate::mvcc::{Past, PutSeen, Span};
 use crate::record::schema::v1::Hidden;
@@ -403,7 +403,7 @@ impl Reading {
         }
         // Its compares held, so it is known what it wrote over.
         for compare in &asked.compare {
-            if let Some(before) = revision_of(compare)
+            if let Some(before) = revision_held(compare)
                 && written.contains(&&compare.key)
                 && !is_hidden(&compare.key, request)
             {
@@ -551,23 +551,6 @@ impl Writes {
             sub: 0,
             all_told: true,
         }
-    }
-}
-
-/// The revision that a compare which held says its key was at; 0: it did not exist.
-fn revision_of(compare: &Compare) -> Option<i64> {
-    if compare.result != CompareResult::Equal as i32 || !compare.range_end.is_empty() {
-        return None;
-    }
-    match (
-        CompareTarget::try_from(compare.target),
-        &compare.target_union,
-    ) {
-        (Ok(CompareTarget::Mod), Some(TargetUnion::ModRevision(revision))) => Some(*revision),
-        (Ok(CompareTarget::Mod | CompareTarget::Create | CompareTarget::Version), None) => Some(0),
-        (Ok(CompareTarget::Create), Some(TargetUnion::CreateRevision(0)))
-        | (Ok(CompareTarget::Version), Some(TargetUnion::Version(0))) => Some(0),
-        _ => None,
     }
 }
 

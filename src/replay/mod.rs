@@ -16,8 +16,9 @@
 //! | [`target`] | the etcd that it is driven against |
 //! | `live` | a Watch stream at the target |
 //! | [`drive`] | the steps of a plan, done |
+//! | `restore` | what a snapshot holds, written before |
 //!
-//! Everything but the last five is sans-io.
+//! Everything but the last six is sans-io.
 
 pub mod compare;
 pub mod drive;
@@ -29,14 +30,17 @@ mod presupposed;
 pub mod raw;
 pub mod reach;
 pub mod report;
+mod restore;
 pub mod target;
 pub mod watches;
 
 #[cfg(test)]
+mod planned;
+#[cfg(test)]
 mod tests;
 
 pub use drive::{Replay, ReplayOptions};
-pub use plan::Plan;
+pub use plan::{Plan, TooNew};
 pub use presupposed::{Foreign, Presupposed};
 pub use reach::{Reach, User};
 pub use report::{Ended, Report};

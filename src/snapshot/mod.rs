@@ -26,7 +26,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 pub use refusal::Refusal;
-pub use state::{Change, Changes, Snapshot};
+pub use state::{Change, Changes, Kept, Snapshot, State};
 
 /// Bytes that can be read from any place of them.
 pub trait ReadAt {

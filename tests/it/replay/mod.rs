@@ -1,8 +1,10 @@
 //! Recordings driven again, against real etcds.
 
 mod captures;
+mod ended;
 mod made;
 mod secured;
+mod snapshot;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
