@@ -20,6 +20,9 @@ pub struct Numbering {
     /// recording presupposes.
     before: Option<i64>,
     revisions: BTreeMap<i64, i64>,
+    /// The recorded revision that the target was compacted at before anything was
+    /// driven; 0 if it was not.
+    compacted: i64,
     /// Create revisions of keys that are older than the recording.
     created: FxHashMap<(Bytes, i64), i64>,
     /// What a version of the target is short of the recorded one; by key and
@@ -36,6 +39,7 @@ impl Numbering {
             base,
             before,
             revisions: BTreeMap::new(),
+            compacted: 0,
             created: FxHashMap::default(),
             versions: FxHashMap::default(),
             leases: FxHashMap::default(),
@@ -50,6 +54,30 @@ impl Numbering {
     /// The target came to a revision by something whose own revision nobody knows.
     pub fn reached(&mut self, recorded: i64, target: i64) {
         self.revisions.entry(recorded).or_insert(target);
+    }
+
+    /// The target was compacted where the recorded etcd was, at this revision of it.
+    pub fn compacted(&mut self, recorded: i64) {
+        self.compacted = recorded;
+    }
+
+    /// The revision that is read at for a recorded one.
+    pub fn read_at(&self, recorded: i64) -> i64 {
+        self.forgotten(recorded, self.revision(recorded))
+    }
+
+    /// The revision that a watch begins at for a recorded one.
+    pub fn watched_from(&self, recorded: i64) -> i64 {
+        self.forgotten(recorded, self.start(recorded))
+    }
+
+    /// What was forgotten by a compaction is forgotten at the target as well, though
+    /// the last that is left of it may stand where the compaction does.
+    fn forgotten(&self, recorded: i64, target: i64) -> i64 {
+        match recorded > 0 && recorded < self.compacted {
+            true => target.min(self.revision(self.compacted) - 1).max(1),
+            false => target,
+        }
     }
 
     /// The state that the recording calls by this revision. 0 stays 0: it means no

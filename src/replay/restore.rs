@@ -165,6 +165,7 @@ impl Replay<'_> {
             .target
             .unary(path, asked, self.options.patience)
             .await?;
+        self.numbers.compacted(recorded);
         // It may have been compacted further, if it was not new.
         drop(answered);
         Ok(())

@@ -89,6 +89,10 @@ fn what_a_snapshot_has_of_a_life_is_numbered_exactly() {
     // A wrong answer is not learnt from.
     assert_eq!(numbers.create_revision(&key, 40, Some(2)), 3);
     assert_eq!(numbers.version(&key, 40, 9, Some(9)), 3);
+    // What was forgotten is asked for where nothing is left.
+    numbers.compacted(90);
+    assert_eq!([89, 90, 95].map(|at| numbers.read_at(at)), [2, 3, 4]);
+    assert_eq!([0, 89, 91].map(|at| numbers.watched_from(at)), [0, 2, 4]);
     // A life that began after the compaction is whole.
     numbers.restored(&kv(95, 95, 1, "v"), 90);
     assert_eq!(numbers.create_revision(&key, 95, Some(7)), 4);

@@ -64,7 +64,7 @@ async fn a_target_that_is_too_slow_ends_with_the_report_so_far() {
     assert_eq!((errors.as_str(), code), ("", Some(1)), "{report:#}");
     assert_eq!(report["ended"], "lost", "{report:#}");
     let reason = report["reason"].as_str().unwrap();
-    assert_eq!(reason, format!("{url} did not answer Txn within 2 s"));
+    assert_eq!(reason, format!("{url} did not answer KV/Txn within 2 s"));
     let done = alike(&report, "KV/Txn");
     assert!((1..1612).contains(&done), "{report:#}");
     assert_eq!(report["different"], 0, "{report:#}");

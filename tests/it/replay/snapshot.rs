@@ -149,7 +149,7 @@ async fn recorded(version: Version) -> Told {
     // b, the end of a, two pods, three in one, the secret, one between and one
     // deletion, an update, ten deletions, a put.
     let mut events = 0;
-    while events < 20 {
+    while events < 22 {
         let came = soon("events", watch.message()).await.unwrap().unwrap();
         events += came.events().len();
     }
@@ -177,7 +177,7 @@ async fn from_a_snapshot_of(version: Version) {
         assert_eq!(report["steps"], report["steps_planned"]);
         assert_eq!(alike(&report, "KV/Range"), 8, "{report:#}");
         assert_eq!(alike(&report, "KV/Txn"), 2, "{report:#}");
-        assert_eq!(alike(&report, "watch event"), 20, "{report:#}");
+        assert_eq!(alike(&report, "watch event"), 22, "{report:#}");
         assert_eq!(alike(&report, "Lease/LeaseTimeToLive"), 2, "{report:#}");
         assert_eq!(report["presupposed"]["keys"], 1, "{report:#}");
         assert_eq!(report["presupposed"]["deletes"], 1, "{report:#}");
