@@ -12,6 +12,7 @@
 //! | [`knowledge`] | where every key is known, and every change |
 //! | `facts` | what was told of one key, and the timeline that it makes |
 //! | [`past`] | from single facts to a store, and to what happens to it next |
+//! | `learn` | from lists and watches to where all is known |
 //! | [`store`] | the store: reads, writes, compaction |
 //! | [`check`] | what etcd refuses without looking at its keys |
 //! | `play` | how it goes on as its recording did |
@@ -27,6 +28,7 @@ mod check;
 mod facts;
 pub mod guard;
 pub mod knowledge;
+mod learn;
 pub mod lease;
 pub mod past;
 mod play;

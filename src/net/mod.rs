@@ -6,6 +6,7 @@
 //! (`pump`, `flow`) until both sides have ended.
 
 mod accept;
+mod acceptor;
 mod alarm;
 mod complaints;
 mod config;
@@ -34,6 +35,7 @@ mod upstream;
 mod wire;
 mod workers;
 
+pub use acceptor::{Acceptor, NoHandshake, TlsClient};
 pub use alarm::Alarm;
 pub use config::{ClientAuth, KeyPair, ListenerTls, ProxyConfig, Route, UpstreamTls};
 pub use dial::{DialError, UpstreamEnd};

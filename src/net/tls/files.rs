@@ -37,20 +37,22 @@ impl TlsSource {
                 route.upstream
             ));
         }
-        if let Some(tls) = &config.listener_tls
-            && tls.client_auth != ClientAuth::None
-            && tls.client_ca.is_none()
-        {
-            return wrong(
-                "client certificates can only be checked with a client CA: name its file, \
-                 or ask for no client certificates"
-                    .to_owned(),
-            );
+        if let Some(tls) = &config.listener_tls {
+            check_client_ca(tls)?;
         }
         let https = config.routes.iter().any(|route| route.upstream.tls);
         Ok(TlsSource {
             listener: config.listener_tls.clone(),
             upstream: https.then(|| config.upstream_tls.clone()),
+        })
+    }
+
+    /// The files for a listener.
+    pub(in crate::net) fn listening(tls: &ListenerTls) -> Result<TlsSource, BindError> {
+        check_client_ca(tls)?;
+        Ok(TlsSource {
+            listener: Some(tls.clone()),
+            upstream: None,
         })
     }
 
@@ -122,6 +124,17 @@ impl TlsSource {
             }
         }
         names
+    }
+}
+
+fn check_client_ca(tls: &ListenerTls) -> Result<(), BindError> {
+    match tls.client_auth != ClientAuth::None && tls.client_ca.is_none() {
+        true => Err(BindError::Configuration(
+            "client certificates can only be checked with a client CA: name its file, or ask \
+             for no client certificates"
+                .to_owned(),
+        )),
+        false => Ok(()),
     }
 }
 
