@@ -23,6 +23,7 @@ use tonic::server::NamedService;
 use tonic::transport::Server;
 use tonic::transport::server::{Connected, TcpIncoming};
 
+use super::authority::Authority;
 use super::service::Playback;
 use super::world::Shared;
 use crate::etcd::schema::etcdserverpb::cluster_server::ClusterServer;
@@ -68,7 +69,7 @@ where
             leases.with(|world| world.store.expire(now));
         }
     };
-    let incoming = incoming.map(|client| client.map(Client));
+    let incoming = incoming.map(|client| client.map(Client::new));
     let services = Services::of(&Playback(Arc::clone(&shared)), shared);
     // The same port answers plain HTTP, as etcd's does.
     let server = Server::builder()
@@ -91,9 +92,29 @@ pub async fn play(shared: Arc<Shared>, moments: Vec<(u64, i64)>) {
     }
 }
 
-/// A client's connection, of which nobody asks where it is from.
+/// How much is read from a client at a time.
+const PIECE: usize = 16 * 1024;
+
+/// A client's connection: what it sends comes as the HTTP/2 library takes it.
 #[derive(Debug)]
-struct Client<C>(C);
+struct Client<C> {
+    inner: C,
+    authority: Authority,
+    /// What came and was not yet asked for.
+    ready: Vec<u8>,
+    taken: usize,
+}
+
+impl<C> Client<C> {
+    fn new(inner: C) -> Client<C> {
+        Client {
+            inner,
+            authority: Authority::default(),
+            ready: Vec::new(),
+            taken: 0,
+        }
+    }
+}
 
 impl<C> Connected for Client<C> {
     type ConnectInfo = ();
@@ -103,11 +124,27 @@ impl<C> Connected for Client<C> {
 
 impl<C: AsyncRead + Unpin> AsyncRead for Client<C> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, into)
+        let this = self.get_mut();
+        while this.taken == this.ready.len() {
+            this.ready.clear();
+            this.taken = 0;
+            let mut piece = [0; PIECE];
+            let mut came = ReadBuf::new(&mut piece);
+            std::task::ready!(Pin::new(&mut this.inner).poll_read(cx, &mut came))?;
+            if came.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            this.authority.pass(came.filled(), &mut this.ready);
+        }
+        let rest = &this.ready[this.taken..];
+        let count = rest.len().min(into.remaining());
+        into.put_slice(&rest[..count]);
+        this.taken += count;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -117,15 +154,15 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Client<C> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
 

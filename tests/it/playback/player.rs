@@ -42,11 +42,10 @@ impl Player {
         }
     }
 
-    /// Without a scheme: with one, etcdctl 3.4 sends it as a part of `:authority` to
-    /// some services, which the HTTP/2 library refuses.
+    /// With the scheme in its endpoint, which etcdctl 3.4 sends as a part of `:authority`
+    /// to some services.
     pub fn etcdctl(&self, version: Version) -> Etcdctl {
-        let address = self.url.trim_start_matches("http://");
-        Etcdctl::of(version, &[address.to_owned()])
+        Etcdctl::of(version, std::slice::from_ref(&self.url))
     }
 
     /// Ends it as Ctrl-C does, and takes what it said.
