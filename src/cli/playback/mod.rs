@@ -100,13 +100,14 @@ pub(super) fn run(args: &PlaybackArgs) -> Result<ExitCode, Failure> {
     }
     let runtime = proxy::multi_thread()?;
     let tally = runtime.block_on(async {
+        // Before anybody is told that it is there.
+        let mut signals = Signals::listen()?;
         let (listener, address) = args.listen.bind().await?;
         eprintln!("etcdtap: {}", start.says(&world, stood, address, hidden));
         let shared = Arc::new(Shared::new(world));
         if start.leases_live {
             shared.with(|world| world.store.leases_mut().start(0));
         }
-        let mut signals = Signals::listen()?;
         let playing = async {
             if start.plays {
                 server::play(Arc::clone(&shared), told.moments).await;

@@ -141,9 +141,10 @@ async fn driven(
     snapshot: Option<&Saved>,
     options: ReplayOptions,
 ) -> Result<crate::replay::Report, Failure> {
-    let target = Target::connect(reach, args.timeout)
-        .await
-        .map_err(|lost| Failure::asked(format!("--target: {lost}")))?;
+    let target = Target::connect(reach, args.timeout).await.map_err(|lost| {
+        let advice = args.target.advice(&lost);
+        Failure::asked(format!("--target: {lost}{advice}"))
+    })?;
     if target.keys > 0 && !args.yes {
         let name = &reach.name;
         let keys = grouped(target.keys.unsigned_abs());

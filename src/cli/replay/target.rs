@@ -9,6 +9,7 @@ use clap::Args;
 use crate::cli::{Failure, environment, io_reason};
 use crate::net::{Dialer, KeyPair, Pki, Upstream, UpstreamTls};
 use crate::replay::reach::{Duplex, Reach, User};
+use crate::replay::target::Lost;
 
 const HEADING: &str = "How the target is reached";
 
@@ -76,6 +77,18 @@ impl TargetFlags {
             }),
             user: self.user()?,
         })
+    }
+
+    /// What may be why a target is gone as soon as it is there. In TLS 1.3 a server
+    /// looks at certificates when the client thinks that all is well, and what it says
+    /// then may be lost.
+    pub(super) fn advice(&self, lost: &Lost) -> &'static str {
+        let shows_none = self.target_cert.is_none() && self.pki.is_none();
+        let said = lost.0.contains("client certificate");
+        match self.target.starts_with("https") && shows_none && lost.0.contains(" is gone: ") {
+            true if !said => "; it may want to be shown a client certificate, give --target-cert",
+            _ => "",
+        }
     }
 
     fn tls(&self, upstream: &Upstream) -> Result<UpstreamTls, Failure> {
