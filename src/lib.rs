@@ -16,6 +16,7 @@
 //! | [`etcd`] | the schema, the methods, calls and watches |
 //! | [`kube`] | registry keys, stored objects, operations in Kubernetes' words |
 //! | [`mvcc`] | etcd's multi-version store, as far as it is known |
+//! | [`snapshot`] | etcd's snapshots, read |
 //! | [`filter`] | one language for "which of these": lines, records, calls |
 //! | [`fault`] | the plan of faults, which calls they strike, how chance falls |
 //! | [`scenario`] | incidents: plans with a name, parameters and a time line |
@@ -51,4 +52,5 @@ pub mod relay;
 pub mod replay;
 pub mod scenario;
 pub mod score;
+pub mod snapshot;
 pub mod trace;

@@ -12,6 +12,7 @@ mod import;
 mod interruption;
 mod look;
 mod playback;
+mod progress;
 pub mod proxy;
 mod recording;
 mod replay;
@@ -123,8 +124,6 @@ pub fn run() -> ExitCode {
         Ok(matches) => matches,
         Err(error) => return refused(&error),
     };
-    // Without it that limit ends this program as it ends others.
-    let _ = signals::outlive_file_limits();
     match dispatch(command, &matches) {
         Ok(code) => code,
         Err(failure) => {
@@ -137,6 +136,10 @@ pub fn run() -> ExitCode {
 fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let arguments = Arguments::from_arg_matches(matches)
         .map_err(|error| Failure::asked(usage::sentence(&error)))?;
+    if writes_files(&arguments.command) {
+        // Without it that limit ends this program as it ends others.
+        let _ = signals::outlive_file_limits();
+    }
     match arguments.command {
         Command::Proxy(_) => {
             let (Some(flags), Some(matches)) = (
@@ -174,6 +177,14 @@ fn dispatch(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode
             }
         }
     }
+}
+
+/// Whether a command writes files, which may come to the limit of a file's size.
+fn writes_files(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Proxy(_) | Command::Demo(_) | Command::Import(_) | Command::Export(_)
+    )
 }
 
 /// Prints what clap has to say: help and version as they are, all else as one

@@ -21,10 +21,11 @@ impl Revisions {
 /// Where every key is known, and every change.
 #[derive(Debug, Clone, Default)]
 pub struct Knowledge {
-    /// Where a key that was never heard of does not exist.
+    /// Where a key that was never heard of does not exist; in the order of the spans.
     pub(super) complete: Vec<(Span, Revisions)>,
-    /// Where every change of these keys is known.
-    pub(super) changes: Vec<(Span, Revisions)>,
+    /// Where every change of these keys is known: revisions in order, no two of which
+    /// touch.
+    pub(super) changes: Vec<(Span, Vec<Revisions>)>,
 }
 
 impl Knowledge {
@@ -36,7 +37,7 @@ impl Knowledge {
         };
         Knowledge {
             complete: vec![(Span::all(), always)],
-            changes: vec![(Span::all(), always)],
+            changes: vec![(Span::all(), vec![always])],
         }
     }
 
@@ -46,62 +47,53 @@ impl Knowledge {
             return None;
         }
         let mut rest = span.clone();
-        // Each round goes on where the one before ended.
-        loop {
-            let reaches = self
-                .complete
-                .iter()
-                .filter(|(known, revisions)| {
-                    revisions.contains(revision) && known.contains(&rest.start)
-                })
-                .map(|(known, _)| &known.end)
-                .max();
-            match reaches {
-                None => {
-                    // Up to where the next one begins.
-                    let next = self
-                        .complete
-                        .iter()
-                        .filter(|(known, revisions)| {
-                            revisions.contains(revision) && known.start > rest.start
-                        })
-                        .map(|(known, _)| End::Before(known.start.clone()))
-                        .min();
-                    if let Some(next) = next
-                        && next < rest.end
-                    {
-                        rest.end = next;
-                    }
-                    return Some(rest);
-                }
-                Some(reach) if *reach >= rest.end => return None,
-                Some(End::Before(end)) => rest.start = end.clone(),
-                Some(End::Open) => return None,
+        // They come in order: what begins behind the part that is known leaves a gap.
+        for (known, revisions) in &self.complete {
+            if !revisions.contains(revision) {
+                continue;
+            }
+            if known.start > rest.start {
+                let next = End::Before(known.start.clone());
+                rest.end = rest.end.min(next);
+                return Some(rest);
+            }
+            if known.end >= rest.end {
+                return None;
+            }
+            if let End::Before(end) = &known.end
+                && *end > rest.start
+            {
+                rest.start = end.clone();
             }
         }
+        Some(rest)
     }
 
     /// The first of the revisions in which not every change of the span's keys is
     /// known.
     pub fn untold(&self, span: &Span, revisions: Revisions) -> Option<i64> {
+        let about = self.changes.iter().filter(|(known, _)| known.covers(span));
+        let about: Vec<&[Revisions]> = about.map(|(_, told)| told.as_slice()).collect();
         let mut at = revisions.from;
         while at <= revisions.to {
-            let reach = self
-                .changes
-                .iter()
-                .filter(|(known, told)| told.contains(at) && known.covers(span))
-                .map(|(_, told)| told.to)
-                .max();
-            match reach {
-                Some(reach) => at = reach.saturating_add(1),
-                None => return Some(at),
-            }
-            if at == i64::MAX {
+            let Some(reach) = about.iter().filter_map(|told| reach(told, at)).max() else {
+                return Some(at);
+            };
+            if reach == i64::MAX {
                 return None;
             }
+            at = reach + 1;
         }
         None
     }
+}
+
+/// Up to where all is known from a revision on.
+fn reach(told: &[Revisions], at: i64) -> Option<i64> {
+    let place = told.partition_point(|told| told.to < at);
+    told.get(place)
+        .filter(|told| told.contains(at))
+        .map(|told| told.to)
 }
 
 /// Sorts, and joins those that touch.

@@ -12,9 +12,11 @@
 //! | [`knowledge`] | where every key is known, and every change |
 //! | `facts` | what was told of one key, and the timeline that it makes |
 //! | [`past`] | from single facts to a store, and to what happens to it next |
+//! | `learn` | from lists and watches to where all is known |
 //! | [`store`] | the store: reads, writes, compaction |
 //! | [`check`] | what etcd refuses without looking at its keys |
 //! | `play` | how it goes on as its recording did |
+//! | [`guard`] | what a compare tells once it has held |
 //! | [`txn`] | compares, and transactions |
 //! | [`lease`] | leases and the keys that hang on them |
 //! | [`watch`] | the watches of one stream |
@@ -24,7 +26,9 @@
 
 mod check;
 mod facts;
+pub mod guard;
 pub mod knowledge;
+mod learn;
 pub mod lease;
 pub mod past;
 mod play;

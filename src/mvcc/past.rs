@@ -17,7 +17,8 @@ use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::facts::{Before, Fact, Facts};
-use super::knowledge::{Knowledge, Revisions, joined, onward, since};
+use super::knowledge::{Revisions, joined, onward};
+use super::learn::{Quiet, Spans, knowledge};
 use super::lease::Leases;
 use super::span::Span;
 use super::store::Store;
@@ -219,6 +220,14 @@ impl Past {
         self.bytes
     }
 
+    /// How many values were told only with something hidden in them.
+    pub fn hidden(&self) -> usize {
+        let facts = self.keys.values().flat_map(|facts| facts.events.values());
+        facts
+            .filter(|fact| fact.put.as_ref().is_some_and(|version| version.hidden))
+            .count()
+    }
+
     fn facts(&mut self, key: &Bytes) -> &mut Facts {
         facts(&mut self.keys, key)
     }
@@ -254,13 +263,12 @@ impl Past {
     /// `told_to` nothing happens unseen: what is known then stays known.
     pub fn store_at(mut self, revision: i64, told_to: i64) -> (Store, Future) {
         let whole = joined(std::mem::take(&mut self.whole));
-        let watched: Vec<(Span, Vec<Revisions>)> = self
-            .watched
-            .drain()
-            .map(|(span, revisions)| (span, joined(revisions)))
-            .collect();
+        let watched = self.watched.drain();
+        let watched = watched.map(|(span, revisions)| (span, joined(revisions)));
+        let watched = Spans::of(watched.collect());
         let mut lists: Vec<(Span, Vec<i64>)> = self.lists.drain().collect();
         lists.push((Span::all(), vec![1]));
+        let lists = Spans::of(lists);
 
         let known_from = known_from(&whole, self.stood);
         let mut leases = Leases::default();
@@ -282,17 +290,16 @@ impl Past {
         };
         let mut future = Future::default();
         let mut changed: BTreeMap<i64, Vec<(Place, Bytes)>> = BTreeMap::new();
+        let mut listed = lists.sweep();
+        let mut quiet = Quiet::of(&whole, &watched);
         for (key, mut facts) in self.keys {
-            let about = |span: &Span| span.contains(&key);
-            for (_, at) in lists.iter().filter(|(span, _)| about(span)) {
+            for at in listed.about(&key) {
                 let told = at.iter().filter(|at| !facts.stands_at(**at));
                 let told: Vec<i64> = told.copied().collect();
                 facts.absent.extend(told);
             }
-            let quiet = watched.iter().filter(|(span, _)| about(span));
-            let quiet = quiet.flat_map(|(_, revisions)| revisions.iter().copied());
-            let quiet = joined(quiet.chain(whole.iter().copied()).collect());
-            let mut timeline = facts.timeline(&quiet);
+            let quiet = quiet.about(&key);
+            let mut timeline = facts.timeline(quiet);
             for (place, what) in timeline.split_after(revision) {
                 if place.revision > told_to {
                     break;
@@ -341,74 +348,4 @@ fn known_from(whole: &[Revisions], stood: Option<Revisions>) -> i64 {
         true => 0,
         false => first,
     }
-}
-
-/// Where all keys and all changes are known, as of a revision from which on nothing
-/// happens unseen.
-fn knowledge(
-    whole: &[Revisions],
-    watched: &[(Span, Vec<Revisions>)],
-    lists: &[(Span, Vec<i64>)],
-    revision: i64,
-) -> Knowledge {
-    // A list tells of every part of it, and a watch may go on with a part only.
-    let mut spans: Vec<Span> = lists.iter().map(|(span, _)| span.clone()).collect();
-    for (list, _) in lists {
-        for (watch, _) in watched.iter().filter(|(watch, _)| !watch.covers(list)) {
-            spans.push(list.and(watch));
-        }
-    }
-    spans.retain(|span| !span.is_empty());
-    spans.sort_unstable();
-    spans.dedup();
-
-    let mut complete = Vec::new();
-    for span in spans {
-        let quiet = watched.iter().filter(|(watch, _)| watch.covers(&span));
-        let quiet = quiet.flat_map(|(_, revisions)| revisions.iter().copied());
-        let quiet = joined(quiet.chain(whole.iter().copied()).collect());
-        let mut reaches = Vec::new();
-        for (_, at) in lists.iter().filter(|(list, _)| list.covers(&span)) {
-            reaches.extend(at.iter().map(|&at| Revisions {
-                from: since(&quiet, at),
-                to: onward(&quiet, at),
-            }));
-        }
-        for mut reach in joined(reaches) {
-            if reach.from > revision {
-                continue;
-            }
-            if reach.to >= revision {
-                reach.to = i64::MAX;
-            }
-            complete.push((span.clone(), reach));
-        }
-    }
-    // Of those that say less than another, none is needed.
-    let said = complete.clone();
-    let mut place = 0;
-    complete.retain(|(span, reach)| {
-        let me = place;
-        place += 1;
-        !said.iter().enumerate().any(|(other, (wider, longer))| {
-            let covers = wider.covers(span) && longer.from <= reach.from && longer.to >= reach.to;
-            let same = wider == span && longer == reach;
-            covers && (!same || other < me)
-        })
-    });
-
-    let mut changes = Vec::new();
-    let afterwards = Revisions {
-        from: revision.saturating_add(1),
-        to: i64::MAX,
-    };
-    // Nothing happened before the first one.
-    let first = Revisions { from: 0, to: 1 };
-    let whole = whole.iter().copied().filter(|told| told.from <= revision);
-    let whole = joined(whole.chain([first, afterwards]).collect());
-    changes.extend(whole.into_iter().map(|told| (Span::all(), told)));
-    for (span, revisions) in watched {
-        changes.extend(revisions.iter().map(|told| (span.clone(), *told)));
-    }
-    Knowledge { complete, changes }
 }

@@ -385,3 +385,46 @@ fn a_great_answer_comes_in_fragments_to_those_who_allow_it() {
         [(1, true), (1, true), (1, true), (1, true), (1, false)]
     );
 }
+
+/// Lists in chunks of ten keys, as a client asks for them with `limit`; each round at
+/// another revision, and cut elsewhere.
+#[test]
+fn thousands_of_chunks_of_lists_make_the_whole() {
+    const KEYS: i64 = 10_000;
+    const ROUNDS: i64 = 3;
+    let key = |n: i64| bytes::Bytes::from(format!("/k/{n:06}"));
+    let began = std::time::Instant::now();
+    let mut past = Past::default();
+    for round in 0..ROUNDS {
+        let at = 20_000 + 10 * round;
+        past.stood_at(at);
+        for n in 0..KEYS {
+            let kv = KeyValue {
+                key: key(n),
+                create_revision: 2 + n,
+                mod_revision: 2 + n,
+                version: 1,
+                value: "v".into(),
+                lease: 0,
+            };
+            past.seen(&kv, false, true, at, 0);
+        }
+        let cuts = (0..=KEYS).filter(|n| n % 10 == round || *n == 0 || *n == KEYS);
+        let cuts: Vec<bytes::Bytes> = cuts.map(key).collect();
+        for pair in cuts.windows(2) {
+            past.listed(Span::asked(&pair[0], &pair[1]), at);
+        }
+    }
+    let (store, _) = past.store_at(20_000 + 10 * (ROUNDS - 1), i64::MAX);
+    let made = began.elapsed();
+    for round in 0..ROUNDS {
+        let all = range(&store, "/k/", "/k/010000", 20_000 + 10 * round);
+        // Before the first key nothing was listed.
+        assert!(all.is_err(), "{all:?}");
+        let all = range(&store, "/k/000000", "/k/010000", 20_000 + 10 * round).unwrap();
+        assert_eq!(all.count, KEYS);
+        let between = range(&store, "/k/000000", "/k/010000", 20_001 + 10 * round);
+        assert!(between.is_err() || round == ROUNDS - 1);
+    }
+    println!("made in {made:?}, read in {:?}", began.elapsed() - made);
+}

@@ -1,11 +1,15 @@
 //! Calling an upstream.
 
+use std::fmt;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustls::AlertDescription;
 use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client};
 
@@ -18,8 +22,11 @@ use super::tls::{TlsContext, version};
 const SILENT_ADDRESS: Duration = Duration::from_secs(3);
 
 /// The upstream's end of a connection.
-pub(super) enum UpstreamEnd {
+#[derive(Debug)]
+pub enum UpstreamEnd {
+    /// In the clear.
     Plain(TcpStream),
+    /// Over TLS.
     Tls(Box<client::TlsStream<TcpStream>>),
 }
 
@@ -33,13 +40,123 @@ impl UpstreamEnd {
     }
 }
 
+impl AsyncRead for UpstreamEnd {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            UpstreamEnd::Plain(tcp) => Pin::new(tcp).poll_read(cx, into),
+            UpstreamEnd::Tls(tls) => Pin::new(tls).poll_read(cx, into),
+        }
+    }
+}
+
+impl AsyncWrite for UpstreamEnd {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            UpstreamEnd::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            UpstreamEnd::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            UpstreamEnd::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            UpstreamEnd::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            UpstreamEnd::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            UpstreamEnd::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
 /// Why an upstream could not be had.
 #[derive(Debug)]
-pub(super) struct DialError {
-    /// In words: `upstream refused the connection: …`.
-    pub(super) how: String,
+pub struct DialError {
+    why: Why,
     /// Whether it was that the upstream speaks none of the protocols offered.
     pub(super) no_protocol: bool,
+}
+
+#[derive(Debug)]
+enum Why {
+    Unresolved(String, io::Error),
+    NoAddress(String),
+    Unreachable(io::Error),
+    Handshake(io::Error),
+}
+
+impl DialError {
+    fn of(why: Why) -> DialError {
+        DialError {
+            why,
+            no_protocol: false,
+        }
+    }
+
+    /// In words, for the proxy's log: `upstream refused the connection: …`.
+    pub(super) fn how(&self) -> String {
+        match &self.why {
+            Why::Unresolved(host, error) => {
+                format!("upstream's name {host} cannot be resolved: {error}")
+            }
+            Why::NoAddress(host) => format!("upstream's name {host} has no address"),
+            Why::Unreachable(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                format!("upstream refused the connection: {error}")
+            }
+            Why::Unreachable(error) => format!("upstream cannot be reached: {error}"),
+            Why::Handshake(error) => format!("TLS handshake with the upstream failed: {error}"),
+        }
+    }
+}
+
+/// The reason alone.
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.why {
+            Why::Unresolved(host, error) => {
+                write!(f, "the name {host} cannot be resolved: {error}")
+            }
+            Why::NoAddress(host) => write!(f, "the name {host} has no address"),
+            Why::Unreachable(error) => error.fmt(f),
+            Why::Handshake(error) if is_unknown_issuer(error) => {
+                f.write_str("its certificate is not signed by the authority that is trusted")
+            }
+            Why::Handshake(error) => {
+                write!(f, "the TLS handshake failed: {error}")?;
+                match alert(error) {
+                    Some(
+                        AlertDescription::BadCertificate | AlertDescription::CertificateRequired,
+                    ) => f.write_str("; it wants to be shown a client certificate that it trusts"),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for DialError {}
+
+fn is_unknown_issuer(error: &io::Error) -> bool {
+    let error = error
+        .get_ref()
+        .and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(
+        error,
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer
+        ))
+    )
 }
 
 /// Connects to `upstream`; an `https` one is offered `protocols` by ALPN.
@@ -61,8 +178,8 @@ pub(super) async fn dial(
             Ok(UpstreamEnd::Tls(Box::new(stream)))
         }
         Err(error) => Err(DialError {
-            how: format!("TLS handshake with the upstream failed: {error}"),
             no_protocol: alert(&error) == Some(AlertDescription::NoApplicationProtocol),
+            why: Why::Handshake(error),
         }),
     }
 }
@@ -78,18 +195,9 @@ pub(super) fn alert(error: &io::Error) -> Option<AlertDescription> {
 /// Connects to the first address that answers. Names are resolved every time:
 /// a member that moved is found again.
 async fn connect(upstream: &Upstream) -> Result<TcpStream, DialError> {
-    let failed = |how| DialError {
-        how,
-        no_protocol: false,
-    };
     let addresses: Vec<_> = tokio::net::lookup_host((upstream.host.as_str(), upstream.port))
         .await
-        .map_err(|error| {
-            failed(format!(
-                "upstream's name {} cannot be resolved: {error}",
-                upstream.host
-            ))
-        })?
+        .map_err(|error| DialError::of(Why::Unresolved(upstream.host.clone(), error)))?
         .collect();
     let mut last = None;
     for (at, address) in addresses.iter().enumerate() {
@@ -105,12 +213,9 @@ async fn connect(upstream: &Upstream) -> Result<TcpStream, DialError> {
             Err(error) => last = Some(error),
         }
     }
-    Err(failed(match last {
-        None => format!("upstream's name {} has no address", upstream.host),
-        Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            format!("upstream refused the connection: {error}")
-        }
-        Some(error) => format!("upstream cannot be reached: {error}"),
+    Err(DialError::of(match last {
+        None => Why::NoAddress(upstream.host.clone()),
+        Some(error) => Why::Unreachable(error),
     }))
 }
 

@@ -62,7 +62,7 @@ async fn over_a_connection(lane: &Lane, errand: Errand) -> Result<(), String> {
     let name = lane.server_name.as_deref();
     let end = dial(&lane.upstream, name, &tls, &[H2.to_vec()])
         .await
-        .map_err(|error| error.how)?;
+        .map_err(|error| error.how())?;
     match end {
         UpstreamEnd::Plain(stream) => call(stream, errand).await,
         UpstreamEnd::Tls(stream) => call(*stream, errand).await,

@@ -71,7 +71,7 @@ impl Failure {
 
     fn upstream(error: DialError) -> Failure {
         Failure {
-            how: error.how,
+            how: error.how(),
             by: Some(Side::Server),
             matters: true,
         }
@@ -169,7 +169,7 @@ async fn call(
 }
 
 /// What a plaintext etcd, which has no ALPN, would pick of a client's offers.
-fn first_spoken(offered: &[Vec<u8>]) -> Answer<'_> {
+pub(super) fn first_spoken(offered: &[Vec<u8>]) -> Answer<'_> {
     let spoken = |name: &&Vec<u8>| **name == H2 || **name == HTTP_1_1;
     match offered.iter().find(spoken) {
         Some(name) => Answer::Protocol(name),
@@ -192,7 +192,7 @@ pub(super) async fn client_hello(client: TcpStream) -> Result<StartHandshake<Tcp
     }
 }
 
-async fn answer(
+pub(super) async fn answer(
     start: StartHandshake<TcpStream>,
     listener: &ListenerContext,
     answer: Answer<'_>,

@@ -6,10 +6,12 @@
 //! (`pump`, `flow`) until both sides have ended.
 
 mod accept;
+mod acceptor;
 mod alarm;
 mod complaints;
 mod config;
 mod dial;
+mod dialer;
 mod double;
 mod entrance;
 mod error;
@@ -33,8 +35,11 @@ mod upstream;
 mod wire;
 mod workers;
 
+pub use acceptor::{Acceptor, NoHandshake, TlsClient};
 pub use alarm::Alarm;
 pub use config::{ClientAuth, KeyPair, ListenerTls, ProxyConfig, Route, UpstreamTls};
+pub use dial::{DialError, UpstreamEnd};
+pub use dialer::Dialer;
 pub use error::BindError;
 pub use pki::Pki;
 pub use proxy::{Proxy, Served};

@@ -6,10 +6,12 @@
 //! | [`world`] | the store that plays, who it says it is, what it refused |
 //! | [`service`] | etcd's services on it |
 //! | [`watching`] | its watch streams |
+//! | `authority` | `:authority` as etcdctl 3.4 writes it |
 //! | [`server`] | the gRPC server, and the clock that drives the store |
 //!
 //! What is not known is refused in words and counted; nothing is guessed.
 
+mod authority;
 pub mod reading;
 pub mod server;
 mod service;

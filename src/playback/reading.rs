@@ -7,23 +7,29 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use crate::etcd::Method;
-use crate::etcd::schema::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use crate::etcd::schema::etcdserverpb::range_request::{SortOrder, SortTarget};
 use crate::etcd::schema::etcdserverpb::request_op::Request;
 use crate::etcd::schema::etcdserverpb::response_op::Response;
 use crate::etcd::schema::etcdserverpb::watch_request::RequestUnion;
 use crate::etcd::schema::etcdserverpb::{
-    Compare, DeleteRangeRequest, DeleteRangeResponse, LeaseGrantResponse, PutRequest, PutResponse,
-    RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse, WatchCreateRequest,
-    WatchRequest, WatchResponse,
+    DeleteRangeRequest, DeleteRangeResponse, LeaseGrantResponse, PutRequest, PutResponse,
+    RangeRequest, RangeResponse, ResponseHeader, StatusResponse, TxnRequest, TxnResponse,
+    WatchCreateRequest, WatchRequest, WatchResponse,
 };
 use crate::etcd::schema::mvccpb::event::EventType;
 use crate::etcd::schema::mvccpb::{Event, KeyValue};
 use crate::http2::Side;
+use crate::mvcc::guard::revision_held;
 use crate::mvcc::knowledge::Revisions;
 use crate::mvcc::{Past, PutSeen, Span};
 use crate::record::schema::v1::Hidden;
 use crate::record::traffic::{self, Call, CallNumber, Said, Sent, Shape, Step};
+
+/// The method that tells of a server.
+const STATUS: &str = "/etcdserverpb.Maintenance/Status";
+
+/// The longest version that is believed, in bytes.
+const MOST_VERSION: usize = 64;
 
 /// Reads the traffic of a recording, in order.
 #[derive(Debug, Default)]
@@ -54,6 +60,8 @@ pub struct Told {
     pub moments: Vec<(u64, i64)>,
     /// Who it was.
     pub identity: Identity,
+    /// The version of etcd that it said it was, last.
+    pub version: Option<String>,
     /// Messages about the store that were read.
     pub read: u64,
     /// And those that could not be: cut, compressed, hidden or broken.
@@ -118,6 +126,7 @@ impl Reading {
             Method::DeleteRange => self.was_deleted(asked, answer),
             Method::Txn => self.was_done(asked, answer),
             Method::LeaseGrant => self.granted(answer),
+            _ if call.path() == STATUS => return self.status(answer),
             _ => return,
         };
         self.count(done);
@@ -171,6 +180,16 @@ impl Reading {
         if revision > last.1 {
             self.told.moments.push((at.max(last.0), revision));
         }
+    }
+
+    /// An answer to Status tells of the server, not of the store.
+    fn status(&mut self, said: &Said) {
+        let version = said.decode().map(|answer: StatusResponse| answer.version);
+        let plain = |version: &String| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+            (1..=MOST_VERSION).contains(&version.len()) && version.chars().all(plain)
+        };
+        self.told.version = version.filter(plain).or(self.told.version.take());
     }
 
     fn granted(&mut self, said: &Said) -> Option<()> {
@@ -403,7 +422,7 @@ impl Reading {
         }
         // Its compares held, so it is known what it wrote over.
         for compare in &asked.compare {
-            if let Some(before) = revision_of(compare)
+            if let Some(before) = revision_held(compare)
                 && written.contains(&&compare.key)
                 && !is_hidden(&compare.key, request)
             {
@@ -551,23 +570,6 @@ impl Writes {
             sub: 0,
             all_told: true,
         }
-    }
-}
-
-/// The revision that a compare which held says its key was at; 0: it did not exist.
-fn revision_of(compare: &Compare) -> Option<i64> {
-    if compare.result != CompareResult::Equal as i32 || !compare.range_end.is_empty() {
-        return None;
-    }
-    match (
-        CompareTarget::try_from(compare.target),
-        &compare.target_union,
-    ) {
-        (Ok(CompareTarget::Mod), Some(TargetUnion::ModRevision(revision))) => Some(*revision),
-        (Ok(CompareTarget::Mod | CompareTarget::Create | CompareTarget::Version), None) => Some(0),
-        (Ok(CompareTarget::Create), Some(TargetUnion::CreateRevision(0)))
-        | (Ok(CompareTarget::Version), Some(TargetUnion::Version(0))) => Some(0),
-        _ => None,
     }
 }
 

@@ -15,6 +15,10 @@ use crate::mvcc::{Future, Refusal, Store};
 /// counted together.
 const MOST_SENTENCES: usize = 1000;
 
+/// The version that is told where the recording tells of none: that of the API which is
+/// served, and whose it is.
+pub const OWN_VERSION: &str = "3.5.0+etcdtap";
+
 /// How the recording goes on after the revision at which the playback begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Pace {

@@ -51,16 +51,16 @@ pub struct ReplayOptions {
 #[derive(Debug)]
 pub struct Replay<'b> {
     book: &'b Book,
-    target: Target,
-    options: ReplayOptions,
-    numbers: Numbering,
+    pub(super) target: Target,
+    pub(super) options: ReplayOptions,
+    pub(super) numbers: Numbering,
     streams: BTreeMap<usize, Live>,
     /// By the target's number: how long each lives, and when it was kept alive last.
-    leases: FxHashMap<i64, (Duration, Instant)>,
+    pub(super) leases: FxHashMap<i64, (Duration, Instant)>,
     leases_due: Instant,
     patience: Duration,
-    report: Report,
-    began: Instant,
+    pub(super) report: Report,
+    pub(super) began: Instant,
 }
 
 impl<'b> Replay<'b> {
@@ -77,6 +77,7 @@ impl<'b> Replay<'b> {
                 different: 0,
                 left_out: plan.left_out.clone(),
                 presupposed: plan.presupposed,
+                restored: None,
                 steps: (0, plan.steps.len() as u64),
                 ended: Ended::Complete,
                 took: Duration::ZERO,
@@ -100,10 +101,14 @@ impl<'b> Replay<'b> {
         stop: impl Future<Output = ()>,
         mut progress: impl FnMut(u64, u64),
     ) -> Report {
-        self.began = Instant::now();
         let all = self.report.steps.1;
         let mut stop = pin!(stop);
-        for (n, step) in plan.steps.iter().enumerate() {
+        // What the recording presupposes may not be there.
+        let steps = match self.report.ended {
+            Ended::Complete => &plan.steps[..],
+            _ => &[],
+        };
+        for (n, step) in steps.iter().enumerate() {
             let done = tokio::select! {
                 biased;
                 () = &mut stop => {
@@ -127,7 +132,10 @@ impl<'b> Replay<'b> {
         self.keep_leases().await?;
         match &step.act {
             Act::Lease { id, ttl } => self.lease(*id, *ttl).await,
-            Act::Presuppose(foreigns) => self.presuppose(step.place.revision, foreigns).await,
+            Act::Presuppose(foreigns) => {
+                let what = "what the recording presupposes";
+                self.presuppose(step.place.revision, foreigns, what).await
+            }
             Act::Call(n) => {
                 let call = &self.book.calls[*n];
                 self.call(call, step).await
@@ -153,7 +161,7 @@ impl<'b> Replay<'b> {
         }
     }
 
-    async fn lease(&mut self, id: i64, ttl: i64) -> Result<(), Lost> {
+    pub(super) async fn lease(&mut self, id: i64, ttl: i64) -> Result<(), Lost> {
         let asked = pb::LeaseGrantRequest { id, ttl };
         let path = "/etcdserverpb.Lease/LeaseGrant";
         let asked = asked.encode_to_vec().into();
@@ -169,7 +177,13 @@ impl<'b> Replay<'b> {
         Ok(())
     }
 
-    async fn presuppose(&mut self, revision: i64, foreigns: &[Foreign]) -> Result<(), Lost> {
+    /// Writes what no call wrote; `what` it is, for people.
+    pub(super) async fn presuppose(
+        &mut self,
+        revision: i64,
+        foreigns: &[Foreign],
+        what: &str,
+    ) -> Result<(), Lost> {
         let ops = foreigns.iter().map(|foreign| {
             let request = match &foreign.put {
                 Some((value, lease)) => AskedOp::RequestPut(pb::PutRequest {
@@ -199,10 +213,7 @@ impl<'b> Replay<'b> {
             .await?;
         let answer = answer.map_err(|status| {
             let name = &self.target.name;
-            Lost(format!(
-                "{name} does not take what the recording presupposes: {}",
-                words(&status)
-            ))
+            Lost(format!("{name} does not take {what}: {}", words(&status)))
         })?;
         if revision > 0 {
             self.wrote(revision, &answer);
@@ -502,7 +513,7 @@ impl<'b> Replay<'b> {
 
     /// The target's leases do not expire because the replay takes longer than what
     /// was recorded.
-    async fn keep_leases(&mut self) -> Result<(), Lost> {
+    pub(super) async fn keep_leases(&mut self) -> Result<(), Lost> {
         let now = Instant::now();
         if now < self.leases_due {
             return Ok(());

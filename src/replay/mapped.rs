@@ -46,11 +46,11 @@ pub fn request(method: Method, recorded: &Bytes, numbers: &Numbering) -> Option<
 
 /// A watch as it is asked of the target.
 pub fn create(asked: &mut pb::WatchCreateRequest, numbers: &Numbering) {
-    asked.start_revision = numbers.start(asked.start_revision);
+    asked.start_revision = numbers.watched_from(asked.start_revision);
 }
 
 fn range(asked: &mut pb::RangeRequest, numbers: &Numbering) {
-    asked.revision = numbers.revision(asked.revision);
+    asked.revision = numbers.read_at(asked.revision);
     asked.max_mod_revision = numbers.revision(asked.max_mod_revision);
     asked.max_create_revision = numbers.revision(asked.max_create_revision);
     asked.min_mod_revision = numbers.start(asked.min_mod_revision);

@@ -12,11 +12,13 @@
 //! | [`watches`] | what a watch should bring, and what it brought |
 //! | [`report`] | what came of it |
 //! | [`raw`] | messages as bytes through a gRPC client |
+//! | [`reach`] | how the target is reached, and as whom |
 //! | [`target`] | the etcd that it is driven against |
 //! | `live` | a Watch stream at the target |
 //! | [`drive`] | the steps of a plan, done |
+//! | `restore` | what a snapshot holds, written before |
 //!
-//! Everything but the last four is sans-io.
+//! Everything but the last six is sans-io.
 
 pub mod compare;
 pub mod drive;
@@ -26,15 +28,20 @@ pub mod numbering;
 pub mod plan;
 mod presupposed;
 pub mod raw;
+pub mod reach;
 pub mod report;
+mod restore;
 pub mod target;
 pub mod watches;
 
 #[cfg(test)]
+mod planned;
+#[cfg(test)]
 mod tests;
 
 pub use drive::{Replay, ReplayOptions};
-pub use plan::Plan;
+pub use plan::{Plan, TooNew};
 pub use presupposed::{Foreign, Presupposed};
+pub use reach::{Reach, User};
 pub use report::{Ended, Report};
 pub use target::Target;

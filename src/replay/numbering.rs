@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+use crate::etcd::schema::mvccpb::KeyValue;
+
 /// Which number of the target stands for which of the recording.
 ///
 /// Revisions of writes are known once the write was driven. What a key was before
@@ -18,6 +20,9 @@ pub struct Numbering {
     /// recording presupposes.
     before: Option<i64>,
     revisions: BTreeMap<i64, i64>,
+    /// The recorded revision that the target was compacted at before anything was
+    /// driven; 0 if it was not.
+    compacted: i64,
     /// Create revisions of keys that are older than the recording.
     created: FxHashMap<(Bytes, i64), i64>,
     /// What a version of the target is short of the recorded one; by key and
@@ -34,6 +39,7 @@ impl Numbering {
             base,
             before,
             revisions: BTreeMap::new(),
+            compacted: 0,
             created: FxHashMap::default(),
             versions: FxHashMap::default(),
             leases: FxHashMap::default(),
@@ -48,6 +54,30 @@ impl Numbering {
     /// The target came to a revision by something whose own revision nobody knows.
     pub fn reached(&mut self, recorded: i64, target: i64) {
         self.revisions.entry(recorded).or_insert(target);
+    }
+
+    /// The target was compacted where the recorded etcd was, at this revision of it.
+    pub fn compacted(&mut self, recorded: i64) {
+        self.compacted = recorded;
+    }
+
+    /// The revision that is read at for a recorded one.
+    pub fn read_at(&self, recorded: i64) -> i64 {
+        self.forgotten(recorded, self.revision(recorded))
+    }
+
+    /// The revision that a watch begins at for a recorded one.
+    pub fn watched_from(&self, recorded: i64) -> i64 {
+        self.forgotten(recorded, self.start(recorded))
+    }
+
+    /// What was forgotten by a compaction is forgotten at the target as well, though
+    /// the last that is left of it may stand where the compaction does.
+    fn forgotten(&self, recorded: i64, target: i64) -> i64 {
+        match recorded > 0 && recorded < self.compacted {
+            true => target.min(self.revision(self.compacted) - 1).max(1),
+            false => target,
+        }
     }
 
     /// The state that the recording calls by this revision. 0 stays 0: it means no
@@ -94,34 +124,56 @@ impl Numbering {
         if recorded <= 0 {
             return recorded;
         }
+        // Of the key before of the revision: there may be others that it wrote.
+        let known = (key.clone(), recorded);
+        if let Some(target) = self.created.get(&known) {
+            return *target;
+        }
         if let Some(target) = self.revisions.get(&recorded) {
             return *target;
         }
-        let known = (key.clone(), recorded);
-        match (self.created.get(&known), seen) {
-            (Some(target), _) => *target,
-            (None, Some(seen)) if seen > 0 => {
+        match seen {
+            Some(seen) if seen > 0 => {
                 self.created.insert(known, seen);
                 seen
             }
-            (None, _) => self.modified(recorded),
+            _ => self.modified(recorded),
         }
     }
 
     /// The version of a key, likewise.
     pub fn version(&mut self, key: &Bytes, created: i64, recorded: i64, seen: Option<i64>) -> i64 {
-        if recorded <= 0 || self.revisions.contains_key(&created) {
+        if recorded <= 0 {
             return recorded;
         }
         let known = (key.clone(), created);
-        match (self.versions.get(&known), seen) {
-            (Some(short), _) => recorded - short,
-            (None, Some(seen)) if seen > 0 => {
+        if let Some(short) = self.versions.get(&known) {
+            return recorded - short;
+        }
+        if self.revisions.contains_key(&created) {
+            return recorded;
+        }
+        match seen {
+            Some(seen) if seen > 0 => {
                 self.versions.insert(known, recorded - seen);
                 seen
             }
-            (None, _) => recorded,
+            _ => recorded,
         }
+    }
+
+    /// A version of a key was written from a snapshot whose store was compacted at a
+    /// revision. What the snapshot has of the key begins in the midst of its life.
+    pub fn restored(&mut self, kv: &KeyValue, compacted: i64) {
+        // A life that began later is there from its beginning.
+        if kv.create_revision > compacted {
+            return;
+        }
+        let target = self.modified(kv.mod_revision);
+        let known = || (Bytes::copy_from_slice(&kv.key), kv.create_revision);
+        // What is older counts: it is in the same life.
+        self.created.entry(known()).or_insert(target);
+        self.versions.entry(known()).or_insert(kv.version - 1);
     }
 
     /// A lease was granted by another number.

@@ -6,12 +6,14 @@
 //! (the end of a watch, a refusal) is put where the clock says.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::presupposed::{Foreign, Presupposed, World};
 use super::watches::{Expectation, expectations};
 use crate::etcd::Method;
 use crate::etcd::schema::etcdserverpb as pb;
 use crate::record::traffic::{Book, Call, Ending, KeepAliveStep, Said, Shape, Stream, WatchStep};
+use crate::snapshot::State;
 use pb::response_op::Response as AnsweredOp;
 
 /// What is done, in order.
@@ -29,7 +31,32 @@ pub struct Plan {
     /// The recorded revision before the first step, if the target is taken to be in
     /// the state of it.
     pub before: Option<i64>,
+    /// What the recording saw that is older than the snapshot it goes on from:
+    /// versions of keys, and how many of them the snapshot has.
+    pub held: (u64, u64),
 }
+
+/// A snapshot was taken when the recording had begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooNew {
+    /// The revision of the snapshot.
+    pub snapshot: i64,
+    /// The revision of the store before the recording's first call.
+    pub begins: i64,
+}
+
+impl fmt::Display for TooNew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TooNew { snapshot, begins } = self;
+        write!(
+            f,
+            "is newer than the recording: it is of revision {snapshot}, and the recording begins \
+             at {begins}; name one from before it"
+        )
+    }
+}
+
+impl std::error::Error for TooNew {}
 
 /// A step.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,6 +147,26 @@ impl Clock {
 impl Plan {
     /// Plans the driving of a book, in the order of its revisions.
     pub fn of(book: &Book) -> Plan {
+        Plan::from(book, &State::default())
+    }
+
+    /// The same for a target that is given what a snapshot holds, which is from before
+    /// the recording.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn after(book: &Book, snapshot: &State) -> Result<Plan, TooNew> {
+        let plan = Plan::from(book, snapshot);
+        match plan.begins() {
+            Some(begins) if begins < snapshot.revision => Err(TooNew {
+                snapshot: snapshot.revision,
+                begins,
+            }),
+            _ => Ok(plan),
+        }
+    }
+
+    fn from(book: &Book, before: &State) -> Plan {
         let mut plan = Plan::default();
         let clock = Clock::of(book);
         let mut world = World::default();
@@ -155,10 +202,21 @@ impl Plan {
                 }
             }
         }
-        world.presuppose(&mut steps, &mut plan.presupposed);
+        plan.held = world.held(before);
+        world.presuppose(&mut steps, before, &mut plan.presupposed);
         steps.sort_by_key(|step| step.place);
-        plan.steps = world.deleted(book, steps, &mut plan.presupposed);
+        plan.steps = world.deleted(book, steps, before, &mut plan.presupposed);
         plan
+    }
+
+    /// The recorded revision before the first step that has one.
+    fn begins(&self) -> Option<i64> {
+        let drives = |step: &&Step| {
+            let presupposes = matches!(step.act, Act::Presuppose(_) | Act::Lease { .. });
+            step.place.revision > 0 && !presupposes
+        };
+        let first = self.steps.iter().find(drives)?;
+        Some(first.place.revision - i64::from(first.place.rank == Rank::Write))
     }
 
     /// The same for a target that has what the recording presupposes: a restored
@@ -168,10 +226,7 @@ impl Plan {
         self.steps
             .retain(|step| !matches!(step.act, Act::Presuppose(_) | Act::Lease { .. }));
         self.presupposed = Presupposed::default();
-        self.before = self.steps.first().map(|step| {
-            let wrote = i64::from(step.place.rank == Rank::Write);
-            step.place.revision - wrote
-        });
+        self.before = self.begins();
         self
     }
 }

@@ -11,17 +11,19 @@ use crate::etcd::schema::etcdserverpb as pb;
 use crate::etcd::schema::mvccpb::event::EventType;
 use crate::etcd::schema::mvccpb::{Event, KeyValue};
 use crate::mvcc::Span;
+use crate::mvcc::guard::revision_held;
 use crate::record::traffic::{Book, Call};
-use pb::compare::{CompareResult, TargetUnion};
+use crate::snapshot::State;
+use pb::range_request::{SortOrder, SortTarget};
 use pb::request_op::Request as AskedOp;
 use pb::response_op::Response as AnsweredOp;
 
 /// How long a lease lives that the recording presupposes and of which it does not
 /// say how long, in seconds.
-const LEASE_TTL: i64 = 3600;
+pub(super) const LEASE_TTL: i64 = 3600;
 
 /// Keys that are written in one Txn. etcd takes 128 operations.
-const MOST_AT_ONCE: usize = 100;
+pub(super) const MOST_AT_ONCE: usize = 100;
 
 /// How much is written that no call of the recording wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -122,7 +124,7 @@ impl World {
     fn txn(&mut self, asked: &pb::TxnRequest, answer: &pb::TxnResponse) {
         if answer.succeeded {
             for compare in &asked.compare {
-                if let Some(revision) = guard(compare)
+                if let Some(revision) = revision_held(compare)
                     && revision > 0
                 {
                     self.guarded.insert((revision, compare.key.clone()));
@@ -197,11 +199,29 @@ impl World {
         }
     }
 
-    /// Adds what no call wrote to the steps.
-    pub fn presuppose(&mut self, steps: &mut Vec<Step>, told: &mut Presupposed) {
+    /// How much of what is older than a snapshot is in it: versions of keys that the
+    /// recording saw, and those of them that it has.
+    pub fn held(&self, state: &State) -> (u64, u64) {
+        let puts = self.seen.range(..=state.revision).flat_map(|(at, keys)| {
+            let puts = keys.values().filter(|foreign| foreign.put.is_some());
+            puts.map(|foreign| (*at, &foreign.key))
+        });
+        let guarded = self.guarded.iter().map(|(at, key)| (*at, key));
+        let guarded = guarded.filter(|(at, _)| *at <= state.revision);
+        puts.chain(guarded).fold((0, 0), |(all, has), (at, key)| {
+            let kept = state.keys.get(key).is_some_and(|kept| kept.revision == at);
+            (all + 1, has + u64::from(kept))
+        })
+    }
+
+    /// Adds what no call wrote to the steps, but for what the target holds at first.
+    pub fn presuppose(&mut self, steps: &mut Vec<Step>, before: &State, told: &mut Presupposed) {
         // What was seen before its write was known as a call's.
         let written = &self.written;
-        self.seen.retain(|revision, _| !written.contains(revision));
+        self.seen
+            .retain(|revision, _| *revision > before.revision && !written.contains(revision));
+        self.guarded
+            .retain(|(revision, _)| *revision > before.revision);
         for (revision, key) in std::mem::take(&mut self.guarded) {
             if self.written.contains(&revision) {
                 continue;
@@ -223,7 +243,7 @@ impl World {
             self.lease(lease);
         }
         for (&id, &ttl) in &self.leases {
-            if !self.granted.contains(&id) {
+            if !self.granted.contains(&id) && !before.leases.contains_key(&id) {
                 told.leases += 1;
                 steps.push(Step {
                     place: Place {
@@ -258,8 +278,15 @@ impl World {
 
     /// Adds the deletions that nobody saw: of keys that are there as far as is known,
     /// and are not for a call that looks.
-    pub fn deleted(&self, book: &Book, steps: Vec<Step>, told: &mut Presupposed) -> Vec<Step> {
-        let mut there: FxHashSet<Bytes> = FxHashSet::default();
+    /// `before` is what the target holds at first.
+    pub fn deleted(
+        &self,
+        book: &Book,
+        steps: Vec<Step>,
+        before: &State,
+        told: &mut Presupposed,
+    ) -> Vec<Step> {
+        let mut there: BTreeSet<Bytes> = before.keys.keys().cloned().collect();
         let mut with = Vec::with_capacity(steps.len());
         let mut used: FxHashSet<i64> = FxHashSet::default();
         for step in steps {
@@ -274,8 +301,7 @@ impl World {
                 }
                 Act::Call(n) => {
                     let call = &book.calls[*n];
-                    let absent = absent(call);
-                    let gone: Vec<Foreign> = absent
+                    let gone: Vec<Foreign> = absent(call, &there)
                         .into_iter()
                         .filter(|key| there.remove(key))
                         .map(|key| Foreign { key, put: None })
@@ -288,17 +314,20 @@ impl World {
                                 && !self.seen.contains_key(at)
                                 && !used.contains(at)
                         };
-                        let least = step.place.revision.saturating_sub(10_000).max(1);
+                        let least = step.place.revision.saturating_sub(10_000);
+                        let least = least.max(before.revision + 1).max(1);
                         let revision = (least..=step.place.revision).rev().find(free);
                         used.extend(revision);
-                        with.push(Step {
-                            place: Place {
-                                revision: revision.unwrap_or(0),
-                                rank: Rank::Write,
-                                at: step.place.at,
-                            },
-                            act: Act::Presuppose(gone),
-                        });
+                        for gone in gone.chunks(MOST_AT_ONCE) {
+                            with.push(Step {
+                                place: Place {
+                                    revision: revision.unwrap_or(0),
+                                    rank: Rank::Write,
+                                    at: step.place.at,
+                                },
+                                act: Act::Presuppose(gone.to_vec()),
+                            });
+                        }
                     }
                     if step.place.rank == Rank::Write {
                         apply(call, &mut there);
@@ -312,62 +341,87 @@ impl World {
     }
 }
 
-/// The revision that a guard asks a key to be at; `None` for another guard.
-fn guard(compare: &pb::Compare) -> Option<i64> {
-    match compare.target_union {
-        Some(TargetUnion::ModRevision(revision))
-            if compare.result == i32::from(CompareResult::Equal)
-                && compare.range_end.is_empty() =>
-        {
-            Some(revision)
-        }
-        _ => None,
-    }
-}
-
-/// Keys that a call shows not to be there before it.
-fn absent(call: &Call) -> Vec<Bytes> {
+/// Keys that are thought to be there, and that a call shows not to be there before it.
+fn absent(call: &Call, there: &BTreeSet<Bytes>) -> Vec<Bytes> {
     let (Some(request), Some(response)) = (&call.request, &call.response) else {
         return Vec::new();
     };
+    let mut gone = Vec::new();
     match call.method() {
         Method::Range => {
-            let asked: Option<pb::RangeRequest> = request.decode();
-            let answer: Option<pb::RangeResponse> = response.decode();
-            match (asked, answer) {
-                (Some(asked), Some(answer))
-                    if asked.range_end.is_empty()
-                        && asked.revision == 0
-                        && asked.min_mod_revision == 0
-                        && asked.max_mod_revision == 0
-                        && asked.min_create_revision == 0
-                        && asked.max_create_revision == 0
-                        && answer.count == 0 =>
-                {
-                    vec![asked.key]
-                }
-                _ => Vec::new(),
+            if let (Some(asked), Some(answer)) = (request.decode(), response.decode()) {
+                not_listed(&asked, &answer, there, &mut gone);
             }
         }
         Method::Txn => {
             let asked: Option<pb::TxnRequest> = request.decode();
             let answer: Option<pb::TxnResponse> = response.decode();
-            match (asked, answer) {
-                (Some(asked), Some(answer)) if answer.succeeded => asked
+            let (Some(asked), Some(answer)) = (asked, answer) else {
+                return Vec::new();
+            };
+            if answer.succeeded {
+                let keys = asked
                     .compare
                     .iter()
-                    .filter(|compare| guard(compare) == Some(0))
-                    .map(|compare| compare.key.clone())
-                    .collect(),
-                _ => Vec::new(),
+                    .filter(|compare| revision_held(compare) == Some(0))
+                    .map(|compare| compare.key.clone());
+                gone.extend(keys.filter(|key| there.contains(key)));
+            }
+            let ops = match answer.succeeded {
+                true => &asked.success,
+                false => &asked.failure,
+            };
+            for (op, answer) in ops.iter().zip(&answer.responses) {
+                match (&op.request, &answer.response) {
+                    (
+                        Some(AskedOp::RequestRange(asked)),
+                        Some(AnsweredOp::ResponseRange(answer)),
+                    ) => {
+                        not_listed(asked, answer, there, &mut gone);
+                    }
+                    // What comes later may see what this wrote.
+                    _ => break,
+                }
             }
         }
-        _ => Vec::new(),
+        _ => {}
     }
+    gone
+}
+
+/// Keys of a list's span that it does not have.
+fn not_listed(
+    asked: &pb::RangeRequest,
+    answer: &pb::RangeResponse,
+    there: &BTreeSet<Bytes>,
+    gone: &mut Vec<Bytes>,
+) {
+    let filtered = asked.min_mod_revision != 0
+        || asked.max_mod_revision != 0
+        || asked.min_create_revision != 0
+        || asked.max_create_revision != 0;
+    if asked.revision != 0 || filtered || (asked.count_only && answer.count > 0) {
+        return;
+    }
+    let mut span = Span::asked(&asked.key, &asked.range_end);
+    if answer.more {
+        let by_key = asked.sort_target == SortTarget::Key as i32
+            && asked.sort_order != SortOrder::Descend as i32;
+        // All keys up to the last one were told.
+        let Some(last) = answer.kvs.last().filter(|_| by_key) else {
+            return;
+        };
+        span.end = Span::key(&last.key).end;
+    }
+    let listed: FxHashSet<&Bytes> = answer.kvs.iter().map(|kv| &kv.key).collect();
+    let within = there
+        .range(span.start.clone()..)
+        .take_while(|key| span.contains(key));
+    gone.extend(within.filter(|key| !listed.contains(key)).cloned());
 }
 
 /// What a call wrote.
-fn apply(call: &Call, there: &mut FxHashSet<Bytes>) {
+fn apply(call: &Call, there: &mut BTreeSet<Bytes>) {
     let (Some(request), Some(response)) = (&call.request, &call.response) else {
         return;
     };
@@ -394,7 +448,7 @@ fn apply(call: &Call, there: &mut FxHashSet<Bytes>) {
     }
 }
 
-fn apply_txn(asked: &pb::TxnRequest, answer: &pb::TxnResponse, there: &mut FxHashSet<Bytes>) {
+fn apply_txn(asked: &pb::TxnRequest, answer: &pb::TxnResponse, there: &mut BTreeSet<Bytes>) {
     let ops = match answer.succeeded {
         true => &asked.success,
         false => &asked.failure,
@@ -413,7 +467,7 @@ fn apply_txn(asked: &pb::TxnRequest, answer: &pb::TxnResponse, there: &mut FxHas
     }
 }
 
-fn delete(asked: &pb::DeleteRangeRequest, there: &mut FxHashSet<Bytes>) {
+fn delete(asked: &pb::DeleteRangeRequest, there: &mut BTreeSet<Bytes>) {
     if asked.range_end.is_empty() {
         there.remove(&asked.key);
     } else {

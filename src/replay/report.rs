@@ -33,12 +33,25 @@ pub struct Report {
     pub left_out: BTreeMap<&'static str, u64>,
     /// What was written that no call of the recording wrote.
     pub presupposed: Presupposed,
+    /// What was written from a snapshot.
+    pub restored: Option<Restored>,
     /// Steps that were done, and all that there were.
     pub steps: (u64, u64),
     /// How it ended.
     pub ended: Ended,
     /// How long it took.
     pub took: Duration,
+}
+
+/// What was written from a snapshot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// The revision of its store.
+    pub revision: i64,
+    /// Writes and deletions.
+    pub changes: u64,
+    /// Leases.
+    pub leases: u64,
 }
 
 /// How many there were, and how they were to the recorded ones.
@@ -148,6 +161,13 @@ impl Report {
                 "leases": self.presupposed.leases,
             },
         });
+        if let Some(restored) = self.restored {
+            report["from_snapshot"] = json!({
+                "revision": restored.revision,
+                "writes": restored.changes,
+                "leases": restored.leases,
+            });
+        }
         if let Some(reason) = reason {
             report["reason"] = json!(reason);
         }
@@ -188,6 +208,15 @@ impl fmt::Display for Report {
                 grouped(tally.equal),
                 grouped(tally.up_to_numbering),
                 grouped(tally.different)
+            )?;
+        }
+        if let Some(restored) = &self.restored {
+            writeln!(
+                f,
+                "written from the snapshot, which is of revision {}: {} writes and deletions, {} leases",
+                restored.revision,
+                grouped(restored.changes),
+                grouped(restored.leases)
             )?;
         }
         let Presupposed {

@@ -74,6 +74,32 @@ fn what_is_older_than_the_recording_is_learnt_once() {
 }
 
 #[test]
+fn what_a_snapshot_has_of_a_life_is_numbered_exactly() {
+    let mut numbers = Numbering::new(1, None);
+    // Compacted at 90; the key's versions 7 and 8 were left, and another key was
+    // written at the revision that created it.
+    for (recorded, target) in [(40, 2), (80, 3), (95, 4)] {
+        numbers.wrote(recorded, target);
+    }
+    numbers.restored(&kv(40, 80, 7, "v"), 90);
+    numbers.restored(&kv(40, 95, 8, "v"), 90);
+    let key = Bytes::from("/k");
+    assert_eq!(numbers.create_revision(&key, 40, None), 3);
+    assert_eq!(numbers.version(&key, 40, 8, None), 2);
+    // A wrong answer is not learnt from.
+    assert_eq!(numbers.create_revision(&key, 40, Some(2)), 3);
+    assert_eq!(numbers.version(&key, 40, 9, Some(9)), 3);
+    // What was forgotten is asked for where nothing is left.
+    numbers.compacted(90);
+    assert_eq!([89, 90, 95].map(|at| numbers.read_at(at)), [2, 3, 4]);
+    assert_eq!([0, 89, 91].map(|at| numbers.watched_from(at)), [0, 2, 4]);
+    // A life that began after the compaction is whole.
+    numbers.restored(&kv(95, 95, 1, "v"), 90);
+    assert_eq!(numbers.create_revision(&key, 95, Some(7)), 4);
+    assert_eq!(numbers.version(&key, 95, 2, Some(1)), 2);
+}
+
+#[test]
 fn a_value_is_never_shown() {
     let mut numbers = Numbering::new(1, None);
     let recorded = read(1, kv(1, 1, 1, "what nobody may see"));

@@ -7,7 +7,7 @@ mod cache;
 pub(crate) mod certs;
 pub(crate) mod etcd;
 pub(crate) mod etcdctl;
-mod http;
+pub(crate) mod http;
 pub(crate) mod lines;
 mod log;
 pub(crate) mod patience;

@@ -1,20 +1,19 @@
 //! `etcdtap export`: a recording in other people's formats.
 
 mod output;
-mod progress;
 mod selection;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
 use self::output::Output;
-use self::progress::Progress;
 use self::selection::Selected;
 use super::look::{Asked, WhichFlags, said};
+use super::progress::Progress;
 use super::{Failure, io_reason};
 use crate::record::export::csv::Csv;
 use crate::record::export::ndjson::Ndjson;
@@ -24,6 +23,10 @@ use crate::record::export::pcapng::Pcapng;
 use crate::record::export::robustness::Robustness;
 use crate::record::export::{Exporter, Passed};
 use crate::record::reader::{Item, Joined, Query, Refusal, Wants, Wholeness};
+use crate::trace::{grouped, size};
+
+/// Nobody is told of what is done in less.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Messages that are put together again at most, for a format that reads them.
 const MOST_JOINED: usize = 64 * 1024 * 1024;
@@ -134,7 +137,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
     )?;
     let name = place(args)?;
     let mut output = Output::open(&name, args.force, args.to == Format::Robustness)?;
-    let mut progress = Progress::new();
+    let mut progress = Progress::after(PATIENCE);
     let written = write(args.to, &asked, &mut output, &mut progress);
     progress.clear();
     let written = match written {
@@ -173,6 +176,11 @@ impl From<io::Error> for Trouble {
     }
 }
 
+/// Tells how far it is.
+fn told(progress: &mut Progress, lines: u64, bytes: u64) {
+    progress.tell(|| format!("{} lines, {}", grouped(lines), size(bytes)));
+}
+
 fn write(
     format: Format,
     asked: &Asked,
@@ -189,7 +197,7 @@ fn write(
         // Which calls: a message stands before the line that tells of its call.
         for item in asked.recordings.read(asked.query.clone()) {
             if let Item::Line(line) = item.map_err(Trouble::Read)? {
-                progress.step(0);
+                told(progress, 0, 0);
                 selected.note(&line);
             }
         }
@@ -203,13 +211,14 @@ fn write(
         MOST_JOINED
     };
     let mut joined = Joined::new(reading, most);
+    let mut lines = 0;
     for item in joined.by_ref() {
         let item = item.map_err(Trouble::Read)?;
         match &item {
             Item::Line(line) => {
                 if selected.line(line) {
                     exporter.line(line)?;
-                    progress.line();
+                    lines += 1;
                 }
             }
             Item::Headers { headers, .. } => exporter.headers(headers),
@@ -240,7 +249,7 @@ fn write(
             Item::Content { .. } | Item::Loss { .. } => {}
         }
         output.append(exporter.take(false))?;
-        progress.step(output.bytes());
+        told(progress, lines, output.bytes());
     }
     exporter.finish()?;
     output.append(exporter.take(true))?;

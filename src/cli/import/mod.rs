@@ -4,7 +4,7 @@ mod input;
 mod output;
 mod summary;
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use clap::Args;
 
+use super::progress::Progress;
 use super::recording::Hiding;
 use super::{Failure, diagnostics, io_reason, print};
 use crate::etcd::SessionOptions;
@@ -48,9 +49,6 @@ missing, which is said, or there is none; 2 wrong usage, or FILE is no capture."
 
 /// How much of the file is handed on at a time.
 const PIECE: usize = 256 * 1024;
-
-/// How often progress is shown on a terminal.
-const SHOWN_EVERY: Duration = Duration::from_millis(200);
 
 /// The longest key log that is read.
 const MAX_KEY_LOG: u64 = 256 << 20;
@@ -137,14 +135,20 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     if let Some(keys) = keys {
         importer.use_keys(keys);
     }
-    let mut progress = Progress::new(&input);
+    let mut progress = Progress::after(Duration::ZERO);
     let failed = |error: ImportError<Failure>| match error {
         ImportError::Capture(error) => refused(&error),
         ImportError::Sink(failure) => failure,
     };
     while length > 0 {
         importer.push(&piece[..length]).map_err(failed)?;
-        progress.show(&input, importer.report().packets);
+        if let Some(total) = input.total() {
+            progress.tell(|| {
+                let percent = input.read_so_far().saturating_mul(100) / total.max(1);
+                let packets = grouped(importer.report().packets);
+                format!("{percent} %, {packets} packets")
+            });
+        }
         if trouble.is_some() || queue.is_closed() {
             break;
         }
@@ -248,43 +252,6 @@ fn key_log(path: &Path) -> Result<KeyLog, Failure> {
             "--keylog: {place} has no secrets in it; name the file that SSLKEYLOGFILE named"
         ))),
         _ => Ok(keys),
-    }
-}
-
-/// Shows how far it is, on a terminal.
-struct Progress {
-    shown: Option<Instant>,
-    /// Nobody looks.
-    hidden: bool,
-}
-
-impl Progress {
-    fn new(input: &Input) -> Progress {
-        Progress {
-            shown: None,
-            hidden: !io::stderr().is_terminal() || input.total().is_none(),
-        }
-    }
-
-    fn show(&mut self, input: &Input, packets: u64) {
-        let due = self
-            .shown
-            .is_none_or(|shown| shown.elapsed() >= SHOWN_EVERY);
-        if self.hidden || !due {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let total = input.total().unwrap_or_default().max(1);
-        let percent = input.read_so_far().saturating_mul(100) / total;
-        let packets = grouped(packets);
-        // A terminal that takes nothing is no reason to stop.
-        let _ = write!(io::stderr(), "\r{percent:3} %  {packets} packets ");
-    }
-
-    fn clear(&self) {
-        if self.shown.is_some() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
     }
 }
 

@@ -1,23 +1,28 @@
 //! `etcdtap replay`: a recording driven again.
 
-use std::fs;
-use std::io::{self, IsTerminal, Write};
+mod target;
+
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::SignalKind;
 
+use self::target::TargetFlags;
 use super::interruption::{INTERRUPTED, listen};
 use super::look::{refused, said};
+use super::progress::Progress;
 use super::{Failure, print, proxy};
 use crate::notation::parse_duration;
 use crate::record::files::Family;
 use crate::record::reader::{Query, Recordings, Wants};
 use crate::record::redact::RecordingKey;
 use crate::record::traffic::{Book, Traffic};
-use crate::replay::{Ended, Plan, Replay, ReplayOptions, Target};
+use crate::replay::{Ended, Plan, Reach, Replay, ReplayOptions, Target};
+use crate::snapshot::{self, Snapshot};
 use crate::trace::grouped;
 
 const EXAMPLES: &str = "\
@@ -25,8 +30,15 @@ Examples:
   Does another etcd answer as the recorded one did?
     etcdtap replay calls.mcap --target http://127.0.0.1:2379
 
+  Go on from a snapshot of the recorded etcd, taken before the recording:
+    etcdtap replay calls.mcap --target http://127.0.0.1:2379 --from-snapshot before.db
+
   Against an etcd that was restored from a snapshot from before the recording:
     etcdtap replay calls.mcap --target http://127.0.0.1:2379 --as-is --yes
+
+  Against one that speaks TLS and has users:
+    ETCDTAP_PASSWORD=… etcdtap replay calls.mcap --target https://127.0.0.1:2379 \\
+      --target-ca ca.crt --target-cert client.crt --target-key client.key --user root
 
   For a script:
     etcdtap replay calls.mcap --target http://127.0.0.1:2379 --json | jq .different
@@ -36,10 +48,7 @@ was written in the recording is written to it.
 
 Exit codes: 0 all was driven and nothing differs; 1 something differs, or the target
 was lost on the way: the report says how far it came; 2 wrong usage, no recording,
-or a target that is not there or not empty; 130 ended by Ctrl-C.";
-
-/// How often progress is told.
-const PERIOD: Duration = Duration::from_millis(250);
+a snapshot that is none or too new, or a target that is not there or not empty; 130 ended by Ctrl-C.";
 
 /// Drive a recording again, against another etcd, and compare every answer and
 /// watch event with the recorded one
@@ -54,9 +63,8 @@ pub(super) struct ReplayArgs {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
-    /// The etcd to drive it against: http://HOST:PORT
-    #[arg(long, value_name = "URL")]
-    target: String,
+    #[command(flatten)]
+    target: TargetFlags,
 
     /// Compare answers and events with the recorded ones; so it is without the flag
     #[arg(long)]
@@ -65,6 +73,11 @@ pub(super) struct ReplayArgs {
     /// Write to the target although it holds keys
     #[arg(long)]
     yes: bool,
+
+    /// Write to the target first what this snapshot of the recorded etcd holds, taken
+    /// before the recording: what `etcdctl snapshot save` wrote, or an etcd's member/snap/db
+    #[arg(long, value_name = "FILE", conflicts_with = "as_is")]
+    from_snapshot: Option<PathBuf>,
 
     /// Take the target's keys for those that the recording presupposes: they come from
     /// a snapshot of the recorded etcd. Nothing is written but what calls write
@@ -82,16 +95,8 @@ pub(super) struct ReplayArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
-    if args.target.starts_with("https://") {
-        return Err(Failure::asked(
-            "--target: TLS is not spoken here; put `etcdtap proxy --upstream https://…` in \
-             front of that etcd and name its --listen",
-        ));
-    }
-    let target = match args.target.contains("://") {
-        true => args.target.clone(),
-        false => format!("http://{}", args.target),
-    };
+    let reach = args.target.reach()?;
+    let snapshot = args.from_snapshot.as_deref().map(open).transpose()?;
     let recordings = Recordings::open(&args.files).map_err(|refusal| refused(&refusal))?;
     let key = key_of(&recordings);
     let query = Query::all(Wants {
@@ -101,9 +106,10 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     let mut traffic = Traffic::of(recordings.read(query));
     let book = Book::read(&mut traffic).map_err(|refusal| refused(&refusal))?;
     let whole = said(&traffic.items().wholeness(), 0, true);
-    let plan = match args.as_is {
-        true => Plan::of(&book).as_is(),
-        false => Plan::of(&book),
+    let plan = match (&snapshot, args.as_is) {
+        (Some(snapshot), _) => after(&book, snapshot)?,
+        (None, true) => Plan::of(&book).as_is(),
+        (None, false) => Plan::of(&book),
     };
     if plan.steps.is_empty() {
         return Err(Failure::asked(
@@ -114,7 +120,8 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
         patience: args.timeout,
         key,
     };
-    let report = proxy::multi_thread()?.block_on(driven(args, &target, &book, &plan, options))?;
+    let driving = driven(args, &reach, &book, &plan, snapshot.as_ref(), options);
+    let report = proxy::multi_thread()?.block_on(driving)?;
     match args.json {
         true => print(&format!("{:#}\n", report.to_json()))?,
         false => print(&report.to_string())?,
@@ -128,15 +135,18 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
 
 async fn driven(
     args: &ReplayArgs,
-    name: &str,
+    reach: &Reach,
     book: &Book,
     plan: &Plan,
+    snapshot: Option<&Saved>,
     options: ReplayOptions,
 ) -> Result<crate::replay::Report, Failure> {
-    let target = Target::connect(name, args.timeout)
-        .await
-        .map_err(|lost| Failure::asked(format!("--target: {lost}")))?;
+    let target = Target::connect(reach, args.timeout).await.map_err(|lost| {
+        let advice = args.target.advice(&lost);
+        Failure::asked(format!("--target: {lost}{advice}"))
+    })?;
     if target.keys > 0 && !args.yes {
+        let name = &reach.name;
         let keys = grouped(target.keys.unsigned_abs());
         return Err(Failure::asked(format!(
             "--target: {name} is not empty, it holds {keys} keys; give --yes to write to it \
@@ -147,26 +157,61 @@ async fn driven(
     let stop = async move {
         interrupt.recv().await;
     };
-    let shown = io::stderr().is_terminal();
-    let mut next = Instant::now() + PERIOD;
-    let mut stands = false;
-    let replay = Replay::new(book, plan, target, options);
-    let report = replay
-        .run(plan, stop, |done, all| {
-            if !shown || Instant::now() < next {
-                return;
-            }
-            next = Instant::now() + PERIOD;
-            stands = true;
-            let (percent, done, all) = (done * 100 / all.max(1), grouped(done), grouped(all));
-            // A terminal that is gone is no reason to stop.
-            let _ = write!(io::stderr(), "\r\x1b[K{percent} %, {done} of {all} steps");
-        })
-        .await;
-    if stands {
-        let _ = write!(io::stderr(), "\r\x1b[K");
+    let mut stop = pin!(stop);
+    let mut progress = Progress::after(Duration::ZERO);
+    let mut replay = Replay::new(book, plan, target, options);
+    let percent = |done: u64, all: u64| format!("{} %", done * 100 / all.max(1));
+    if let Some(saved) = snapshot {
+        let told = |done, all| {
+            progress.tell(|| {
+                let (percent, all) = (percent(done, all), grouped(all));
+                format!(
+                    "{percent}, {} of {all} writes of the snapshot",
+                    grouped(done)
+                )
+            });
+        };
+        replay.restore(&saved.snapshot, stop.as_mut(), told).await;
     }
+    let told = |done, all| {
+        progress.tell(|| {
+            let (percent, all) = (percent(done, all), grouped(all));
+            format!("{percent}, {} of {all} steps", grouped(done))
+        });
+    };
+    let report = replay.run(plan, stop, told).await;
+    progress.clear();
     Ok(report)
+}
+
+/// A snapshot, and where it lies.
+struct Saved {
+    place: String,
+    snapshot: Snapshot<File>,
+}
+
+fn open(file: &Path) -> Result<Saved, Failure> {
+    let place = format!("--from-snapshot {}", file.display());
+    let snapshot = File::open(file).map_err(snapshot::Refusal::from);
+    match snapshot.and_then(Snapshot::open) {
+        Ok(snapshot) => Ok(Saved { place, snapshot }),
+        Err(refusal) => Err(Failure::asked(format!("{place} {refusal}"))),
+    }
+}
+
+/// The plan for a target that is given what a snapshot holds.
+fn after(book: &Book, saved: &Saved) -> Result<Plan, Failure> {
+    let place = &saved.place;
+    let plan = Plan::after(book, &saved.snapshot.state)
+        .map_err(|too_new| Failure::asked(format!("{place} {too_new}")))?;
+    if let (1.., 0) = plan.held {
+        let revision = saved.snapshot.state.revision;
+        eprintln!(
+            "etcdtap: {place}: nothing that the recording saw from before revision {revision} is \
+             in it; it may be of another etcd"
+        );
+    }
+    Ok(plan)
 }
 
 /// The recording's key, where it is still beside it.

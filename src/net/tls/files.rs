@@ -9,7 +9,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{ListenerContext, TlsContext, UpstreamContext};
-use crate::net::{BindError, ClientAuth, KeyPair, ListenerTls, ProxyConfig, UpstreamTls};
+use crate::net::{BindError, ClientAuth, KeyPair, ListenerTls, ProxyConfig, Upstream, UpstreamTls};
 
 /// Which files make up the TLS of a proxy.
 #[derive(Debug, Clone)]
@@ -37,20 +37,38 @@ impl TlsSource {
                 route.upstream
             ));
         }
-        if let Some(tls) = &config.listener_tls
-            && tls.client_auth != ClientAuth::None
-            && tls.client_ca.is_none()
-        {
-            return wrong(
-                "client certificates can only be checked with a client CA: name its file, \
-                 or ask for no client certificates"
-                    .to_owned(),
-            );
+        if let Some(tls) = &config.listener_tls {
+            check_client_ca(tls)?;
         }
         let https = config.routes.iter().any(|route| route.upstream.tls);
         Ok(TlsSource {
             listener: config.listener_tls.clone(),
             upstream: https.then(|| config.upstream_tls.clone()),
+        })
+    }
+
+    /// The files for a listener.
+    pub(in crate::net) fn listening(tls: &ListenerTls) -> Result<TlsSource, BindError> {
+        check_client_ca(tls)?;
+        Ok(TlsSource {
+            listener: Some(tls.clone()),
+            upstream: None,
+        })
+    }
+
+    /// The files for calling `upstream`.
+    pub(in crate::net) fn towards(
+        upstream: &Upstream,
+        tls: &UpstreamTls,
+    ) -> Result<TlsSource, BindError> {
+        if upstream.tls && tls.ca.is_none() {
+            return Err(BindError::Configuration(format!(
+                "{upstream} needs a CA: no other roots are trusted"
+            )));
+        }
+        Ok(TlsSource {
+            listener: None,
+            upstream: upstream.tls.then(|| tls.clone()),
         })
     }
 
@@ -106,6 +124,17 @@ impl TlsSource {
             }
         }
         names
+    }
+}
+
+fn check_client_ca(tls: &ListenerTls) -> Result<(), BindError> {
+    match tls.client_auth != ClientAuth::None && tls.client_ca.is_none() {
+        true => Err(BindError::Configuration(
+            "client certificates can only be checked with a client CA: name its file, or ask \
+             for no client certificates"
+                .to_owned(),
+        )),
+        false => Ok(()),
     }
 }
 

@@ -4,3 +4,4 @@ mod captures;
 mod differential;
 pub(crate) mod player;
 mod recorded;
+mod served;

@@ -42,20 +42,24 @@ impl Player {
         }
     }
 
-    /// Without a scheme: with one, etcdctl 3.4 sends it as a part of `:authority` to
-    /// some services, which the HTTP/2 library refuses.
+    /// With the scheme in its endpoint, which etcdctl 3.4 sends as a part of `:authority`
+    /// to some services.
     pub fn etcdctl(&self, version: Version) -> Etcdctl {
-        let address = self.url.trim_start_matches("http://");
-        Etcdctl::of(version, &[address.to_owned()])
+        Etcdctl::of(version, std::slice::from_ref(&self.url))
     }
 
     /// Ends it as Ctrl-C does, and takes what it said.
-    pub async fn end(mut self) -> String {
+    pub async fn end(self) -> String {
+        self.end_with(0).await
+    }
+
+    /// The same, of one that ends with this code.
+    pub async fn end_with(mut self, code: i32) -> String {
         let pid = rustix::process::Pid::from_raw(self.child.id().unwrap() as i32).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         let status = soon("the playback's end", self.child.wait()).await.unwrap();
         self.errors.wait_for_end().await;
-        assert!(status.success(), "{}", self.errors.text());
+        assert_eq!(status.code(), Some(code), "{}", self.errors.text());
         self.errors.text()
     }
 }

@@ -1,7 +1,10 @@
 //! Recordings driven again, against real etcds.
 
 mod captures;
+mod ended;
 mod made;
+mod secured;
+mod snapshot;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -58,8 +61,17 @@ pub async fn replay(file: &Path, target: &str, flags: &[&str]) -> (Value, String
 }
 
 pub async fn etcdtap(args: &[&str]) -> (String, String, Option<i32>) {
+    etcdtap_with(args, &[]).await
+}
+
+/// With something in its environment.
+pub async fn etcdtap_with(
+    args: &[&str],
+    environment: &[(&str, &str)],
+) -> (String, String, Option<i32>) {
     let output = Command::new(env!("CARGO_BIN_EXE_etcdtap"))
         .args(args)
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()

@@ -1,5 +1,7 @@
 //! `etcdtap playback`: an etcd made of a recording.
 
+mod listener;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,19 +9,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::net::TcpListener;
 
+use self::listener::ListenFlags;
+use super::Failure;
 use super::interruption::Signals;
 use super::look::{self, moment};
-use super::proxy::{self, address::parse_listen};
-use super::{Failure, io_reason};
+use super::proxy;
 use crate::mvcc::knowledge::Revisions;
 use crate::mvcc::{Future, Past};
 use crate::playback::reading::{Identity, Told};
+use crate::playback::world::OWN_VERSION;
 use crate::playback::world::Tally;
 use crate::playback::{Pace, Reading, Shared, World, server};
 use crate::record::reader::{Query, Recordings, Wants};
 use crate::record::traffic::Traffic;
+use crate::trace::{grouped, size};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,8 +38,9 @@ Examples:
   For an API server's start, from where the recording begins:
     etcdtap playback calls.mcap --listen 127.0.0.1:12379 --pace none
 
-Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 something could not be done; 2 wrong
-usage, no recording, or --at is not in it.";
+Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 likewise, but a part of the recording was
+missing, or something could not be done; 2 wrong usage, no recording, or --at is not
+in it.";
 
 /// Bytes of values that are kept at most.
 const MOST_BYTES: u64 = 8 * 1024 * 1024 * 1024;
@@ -51,9 +56,8 @@ pub(super) struct PlaybackArgs {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// Where clients reach it
-    #[arg(long, value_name = "IP:PORT", value_parser = parse_listen)]
-    listen: SocketAddr,
+    #[command(flatten)]
+    listen: ListenFlags,
 
     /// Show the store as it was at this revision or time, and take no writes
     #[arg(long, value_name = "REVISION|TIME", conflicts_with = "pace")]
@@ -80,30 +84,30 @@ enum Unknown {
 pub(super) fn run(args: &PlaybackArgs) -> Result<ExitCode, Failure> {
     let asked = args.at.as_deref().map(At::parse).transpose();
     let asked = asked.map_err(|sentence| Failure::asked(format!("--at: {sentence}")))?;
-    let told = read(&args.files)?;
+    let acceptor = args.listen.acceptor()?;
+    let (told, whole) = read(&args.files)?;
     let Some(stood) = told.past.stood() else {
         return Err(Failure::asked(
             "the recording has no answer of etcd's that names a revision: there is nothing to play",
         ));
     };
     let start = Start::of(args, asked, &told, stood)?;
-    let mut world = start.world(told.past, told.identity, stood);
+    let hidden = told.past.hidden();
+    let version = told.version.unwrap_or_else(|| OWN_VERSION.to_owned());
+    let mut world = start.world(told.past, told.identity, version, stood);
     if args.unknown == Unknown::Absent {
         world.store.take_unknown_as_absent();
     }
     let runtime = proxy::multi_thread()?;
     let tally = runtime.block_on(async {
-        let listener = TcpListener::bind(args.listen).await.map_err(|error| {
-            let reason = io_reason(&error);
-            Failure::asked(format!("--listen {}: {reason}", args.listen))
-        })?;
-        let address = listener.local_addr().unwrap_or(args.listen);
-        eprintln!("etcdtap: {}", start.says(&world, stood, address));
+        // Before anybody is told that it is there.
+        let mut signals = Signals::listen()?;
+        let (listener, address) = args.listen.bind().await?;
+        eprintln!("etcdtap: {}", start.says(&world, stood, address, hidden));
         let shared = Arc::new(Shared::new(world));
         if start.leases_live {
             shared.with(|world| world.store.leases_mut().start(0));
         }
-        let mut signals = Signals::listen()?;
         let playing = async {
             if start.plays {
                 server::play(Arc::clone(&shared), told.moments).await;
@@ -112,9 +116,7 @@ pub(super) fn run(args: &PlaybackArgs) -> Result<ExitCode, Failure> {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            served = server::serve(Arc::clone(&shared), listener) => served.map_err(|error| {
-                Failure::failed(format!("the server ended: {error}"))
-            })?,
+            served = listener::serve(Arc::clone(&shared), listener, acceptor) => served?,
             () = playing => {}
             () = signals.any() => {}
         }
@@ -122,11 +124,11 @@ pub(super) fn run(args: &PlaybackArgs) -> Result<ExitCode, Failure> {
     })?;
     runtime.shutdown_background();
     eprint!("{}", summary(&tally));
-    Ok(ExitCode::SUCCESS)
+    Ok(whole)
 }
 
-/// Reads the whole recording.
-fn read(files: &[PathBuf]) -> Result<Told, Failure> {
+/// Reads the whole recording; also what the process ends with if all else goes well.
+fn read(files: &[PathBuf]) -> Result<(Told, ExitCode), Failure> {
     let recordings = Recordings::open(files).map_err(|refusal| look::refused(&refusal))?;
     let query = Query::all(Wants {
         lines: true,
@@ -145,8 +147,7 @@ fn read(files: &[PathBuf]) -> Result<Told, Failure> {
             )));
         }
     }
-    // That something is missing is said; it is no failure of what is played.
-    look::said(&traffic.items().wholeness(), 0, true);
+    let whole = look::said(&traffic.items().wholeness(), 0, true);
     let told = reading.finish();
     if told.unread > 0 {
         eprintln!(
@@ -155,7 +156,7 @@ fn read(files: &[PathBuf]) -> Result<Told, Failure> {
             told.unread + told.read
         );
     }
-    Ok(told)
+    Ok((told, whole))
 }
 
 /// What `--at` says.
@@ -212,7 +213,7 @@ impl Start {
         })
     }
 
-    fn world(self, past: Past, identity: Identity, stood: Revisions) -> World {
+    fn world(self, past: Past, identity: Identity, version: String, stood: Revisions) -> World {
         let told_to = if self.plays { stood.to } else { self.revision };
         let (mut store, future) = past.store_at(self.revision, told_to);
         if self.read_only {
@@ -226,20 +227,25 @@ impl Start {
                 Future::default()
             },
             identity,
-            version: "3.5.0".into(),
+            version,
             tally: Tally::default(),
         }
     }
 
-    fn says(self, world: &World, stood: Revisions, address: SocketAddr) -> String {
+    fn says(self, world: &World, stood: Revisions, address: SocketAddr, hidden: usize) -> String {
         let (keys, bytes) = world.store.size();
         let mut text = format!(
             "listening on {address}: revision {} of {} to {}, {keys} keys, {}",
             self.revision,
             stood.from,
             stood.to,
-            size_text(bytes)
+            size(bytes)
         );
+        if hidden > 0 {
+            let s = if hidden == 1 { " is" } else { "s are" };
+            let hidden = grouped(hidden as u64);
+            let _ = write!(text, "; {hidden} value{s} hidden in the recording");
+        }
         if self.read_only {
             text += "; read-only";
         }
@@ -312,12 +318,4 @@ fn summary(tally: &Tally) -> String {
         let _ = writeln!(text, "  and {more} more");
     }
     text
-}
-
-fn size_text(bytes: u64) -> String {
-    match bytes {
-        ..1024 => format!("{bytes} bytes"),
-        1024..1_048_576 => format!("{} KiB", bytes >> 10),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-    }
 }
