@@ -15,11 +15,13 @@
 //! | [`target`] | the etcd that it is driven against |
 //! | `live` | a Watch stream at the target |
 //! | [`drive`] | the steps of a plan, done |
+//! | [`free`] | the same traffic as load: nothing ordered, as fast as it was or faster |
 //!
-//! Everything but the last four is sans-io.
+//! `raw`, `target`, `live`, `drive` and a part of `free` do I/O; the rest is sans-io.
 
 pub mod compare;
 pub mod drive;
+pub mod free;
 mod live;
 pub mod mapped;
 pub mod numbering;

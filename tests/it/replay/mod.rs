@@ -1,6 +1,7 @@
 //! Recordings driven again, against real etcds.
 
 mod captures;
+mod free;
 mod made;
 
 use std::path::{Path, PathBuf};
@@ -37,13 +38,20 @@ impl Recorded {
         self.folder.path().join("calls.mcap")
     }
 
-    /// Drives it; the report, what was said on standard error, the exit code.
+    /// Drives it in order; the report, what was said on standard error, the exit code.
     pub async fn replay(&self, target: &str, flags: &[&str]) -> (Value, String, Option<i32>) {
         replay(&self.path(), target, flags).await
     }
 }
 
+/// In order, each answer compared.
 pub async fn replay(file: &Path, target: &str, flags: &[&str]) -> (Value, String, Option<i32>) {
+    let flags: Vec<&str> = ["--compare"].iter().chain(flags).copied().collect();
+    run(file, target, &flags).await
+}
+
+/// As the flags say.
+pub async fn run(file: &Path, target: &str, flags: &[&str]) -> (Value, String, Option<i32>) {
     let mut args = vec![
         "replay",
         file.to_str().unwrap(),

@@ -1,0 +1,1 @@
+//! Schedules and wires, with a clock of the tests' own.
