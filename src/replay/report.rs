@@ -245,11 +245,7 @@ impl Ended {
     }
 
     /// Tells how far it came, if that is not all.
-    pub(super) fn tell(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        (done, all): (u64, u64),
-    ) -> fmt::Result {
+    pub(super) fn tell(&self, f: &mut fmt::Formatter<'_>, (done, all): (u64, u64)) -> fmt::Result {
         let (done, all) = (grouped(done), grouped(all));
         match self {
             Ended::Complete => Ok(()),

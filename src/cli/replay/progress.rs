@@ -51,11 +51,15 @@ impl Drop for Progress {
 }
 
 fn line(done: u64, all: u64) -> String {
-    let all = all.max(1);
-    let full = (done.min(all) * WIDTH / all) as usize;
+    let (part, whole) = (done.min(all), all.max(1));
+    let full = (part * WIDTH / whole) as usize;
     let bar = format!("{}{}", "#".repeat(full), ".".repeat(WIDTH as usize - full));
-    let percent = done.min(all) * 100 / all;
-    format!("[{bar}] {percent} %, {} of {} steps", grouped(done), grouped(all))
+    let percent = part * 100 / whole;
+    format!(
+        "[{bar}] {percent} %, {} of {} steps",
+        grouped(done),
+        grouped(all)
+    )
 }
 
 #[cfg(test)]

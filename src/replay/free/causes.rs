@@ -42,7 +42,10 @@ impl Causes {
     /// If the call granted a lease.
     pub fn granted(&mut self, call: &Call, by: u32) {
         if call.method() == Method::LeaseGrant
-            && let Some(answer) = call.response.as_ref().and_then(Said::decode::<pb::LeaseGrantResponse>)
+            && let Some(answer) = call
+                .response
+                .as_ref()
+                .and_then(Said::decode::<pb::LeaseGrantResponse>)
         {
             self.granted.insert(answer.id, by);
         }

@@ -264,9 +264,10 @@ impl Program {
     ) {
         for (place, stream) in book.streams.iter().enumerate() {
             let path = stream.path.text();
-            let whole = stream.messages.iter().any(|(from, said)| {
-                *from == Side::Client && said.whole().is_some()
-            });
+            let whole = stream
+                .messages
+                .iter()
+                .any(|(from, said)| *from == Side::Client && said.whole().is_some());
             let why = match stream.shape {
                 _ if !whole => "their request is not whole in the recording",
                 Shape::Watch | Shape::KeepAlive => "",

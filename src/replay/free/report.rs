@@ -244,10 +244,7 @@ pub(super) fn micros(time: Duration) -> i64 {
 }
 
 fn took(micros: Option<i64>) -> String {
-    micros.map_or_else(
-        || "-".to_owned(),
-        |micros| duration(micros.unsigned_abs()),
-    )
+    micros.map_or_else(|| "-".to_owned(), |micros| duration(micros.unsigned_abs()))
 }
 
 fn times(ratio: Option<f64>) -> String {
@@ -318,12 +315,19 @@ impl fmt::Display for Report {
         } = self.guards;
         if held + failed > 0 {
             let all = grouped(held + failed);
-            writeln!(f, "guards: {} of {all} held that held in the recording", grouped(held))?;
+            writeln!(
+                f,
+                "guards: {} of {all} held that held in the recording",
+                grouped(held)
+            )?;
         }
         if failed_in_both + held_only_here > 0 {
             let all = grouped(failed_in_both + held_only_here);
             let failed = grouped(failed_in_both);
-            writeln!(f, "guards: {failed} of {all} failed that failed in the recording")?;
+            writeln!(
+                f,
+                "guards: {failed} of {all} failed that failed in the recording"
+            )?;
         }
         if self.waited > 0 {
             let waited = grouped(self.waited);

@@ -237,8 +237,7 @@ impl<'p> Schedule<'p> {
         }
         let at = connection as usize;
         let planned = &self.program.connections[at];
-        let full = self.pace == Pace::Max
-            && self.connections[at].under_way >= planned.concurrency;
+        let full = self.pace == Pace::Max && self.connections[at].under_way >= planned.concurrency;
         if full {
             return None;
         }

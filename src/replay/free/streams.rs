@@ -11,7 +11,6 @@ use super::report::Watches;
 use crate::etcd::schema::etcdserverpb as pb;
 use crate::http2::{Side, StreamId};
 use crate::record::traffic::{KeepAliveStep, Said, Shape, WatchStep};
-use crate::replay::mapped;
 use crate::replay::numbering::Numbering;
 use crate::replay::watches::Expectation;
 use pb::watch_request::RequestUnion;
@@ -50,9 +49,9 @@ impl Live {
                 WatchStep::Create(mut create) => {
                     watches.asked += 1;
                     let was = create.start_revision;
-                    mapped::create(&mut create, numbers);
-                    let union = RequestUnion::CreateRequest(create);
-                    (numbers.start(was) != was).then(|| asked(union))
+                    create.start_revision = numbers.start_of_all(was);
+                    let is_other = create.start_revision != was;
+                    is_other.then(|| asked(RequestUnion::CreateRequest(create)))
                 }
                 WatchStep::Cancel(cancel) => {
                     let which = expected

@@ -1,16 +1,13 @@
 //! From a recording to what is driven.
 
 use bytes::Bytes;
-use prost::Message as _;
 
 use crate::etcd::schema::etcdserverpb as pb;
+use crate::http2::Side;
 use crate::record::container::Times;
 use crate::record::reader::item::Path;
 use crate::record::schema::Channels;
-use crate::record::traffic::{
-    Book, Call, CallNumber, Condition, Ending, Lane, Lifetime, Said,
-};
-use crate::http2::Side;
+use crate::record::traffic::{Book, Call, CallNumber, Condition, Ending, Lane, Lifetime, Said};
 use crate::replay::free::program::{Cue, Program};
 use crate::replay::plan::Plan;
 use pb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -64,7 +61,13 @@ fn txn(connection: u64, (from, to): (u64, u64), key: &str, at: i64, wrote: i64) 
             response: Some(AnsweredOp::ResponsePut(pb::PutResponse::default())),
         }],
     };
-    call(connection, "etcdserverpb.KV", "Txn", said(from, from, &asked), said(to, to, &answer))
+    call(
+        connection,
+        "etcdserverpb.KV",
+        "Txn",
+        said(from, from, &asked),
+        said(to, to, &answer),
+    )
 }
 
 fn call(
@@ -117,9 +120,18 @@ fn a_guarded_write_comes_after_the_write_that_its_guard_speaks_of() {
     assert_eq!(causes, [&[][..], &[], &[0], &[2]]);
     let wrote: Vec<i64> = program.calls.iter().map(|call| call.wrote).collect();
     assert_eq!(wrote, [2, 3, 4, 5]);
-    assert!(program.calls.iter().all(|call| call.guard == Some(true) && call.teaches));
+    assert!(
+        program
+            .calls
+            .iter()
+            .all(|call| call.guard == Some(true) && call.teaches)
+    );
     // Two under way at once, and then one.
-    let concurrency: Vec<usize> = program.connections.iter().map(|one| one.concurrency).collect();
+    let concurrency: Vec<usize> = program
+        .connections
+        .iter()
+        .map(|one| one.concurrency)
+        .collect();
     assert_eq!(concurrency, [2, 1]);
     assert_eq!(program.connections[0].calls, [0, 1, 3]);
 }

@@ -109,7 +109,10 @@ fn what_is_due_and_has_no_room_waits_and_stays_due_since_then() {
 
 #[test]
 fn at_full_speed_a_connection_keeps_under_way_what_it_had() {
-    let program = program(&[(0, 0, &[]), (1, 0, &[]), (2, 0, &[]), (900, 0, &[])], &[2]);
+    let program = program(
+        &[(0, 0, &[]), (1, 0, &[]), (2, 0, &[]), (900, 0, &[])],
+        &[2],
+    );
     let mut schedule = Schedule::new(&program, Pace::Max);
     assert_eq!(schedule.due(), None);
     assert_eq!(calls(&at(&mut schedule, 0, |_| true)), [0, 1]);

@@ -83,12 +83,18 @@ async fn drive(
                 }
             }
         }
-        ended = told.iter().filter(|fact| matches!(fact, Told::Ended(..))).count();
+        ended = told
+            .iter()
+            .filter(|fact| matches!(fact, Told::Ended(..)))
+            .count();
         if ended < streams {
             let got = io.read(&mut buffer).await.unwrap();
             assert!(got > 0, "the server closed");
             wire.take(&buffer[..got], |fact| told.push(fact))?;
-            ended = told.iter().filter(|fact| matches!(fact, Told::Ended(..))).count();
+            ended = told
+                .iter()
+                .filter(|fact| matches!(fact, Told::Ended(..)))
+                .count();
         }
     }
     Ok(told)
@@ -109,7 +115,9 @@ async fn calls_of(sizes: &[usize], window: u32, table: u32, portion: usize) {
             wire.send(stream, message.clone(), true);
             messages.push(message);
         }
-        let told = drive(&mut wire, &mut io, sizes.len(), portion).await.unwrap();
+        let told = drive(&mut wire, &mut io, sizes.len(), portion)
+            .await
+            .unwrap();
         for (n, message) in messages.iter().enumerate() {
             let got = 5 + message.len() as u64;
             let end = End {
@@ -132,7 +140,13 @@ async fn calls_of(sizes: &[usize], window: u32, table: u32, portion: usize) {
 
 #[tokio::test]
 async fn messages_of_every_size_arrive_and_their_answers() {
-    calls_of(&[0, 1, 100, 16_379, 16_380, 70_000, 1_000_000], 65_535, 4096, 32 << 10).await;
+    calls_of(
+        &[0, 1, 100, 16_379, 16_380, 70_000, 1_000_000],
+        65_535,
+        4096,
+        32 << 10,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -175,7 +189,12 @@ async fn more_paths_than_the_table_takes_are_told_apart() {
     }
     drive(&mut wire, &mut io, 80, 4096).await.unwrap();
     drop(io);
-    let mut seen: Vec<String> = server.await.unwrap().into_iter().map(|(path, _)| path).collect();
+    let mut seen: Vec<String> = server
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect();
     seen.sort_unstable();
     let mut asked: Vec<String> = (0..40).chain(0..40).map(path).collect();
     asked.sort_unstable();
@@ -190,7 +209,9 @@ fn what_is_no_http2_is_an_offence_and_goaway_is_said() {
 
     let mut wire: Wire<()> = Wire::new("localhost:1");
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    let goaway = [0, 0, 10, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11, b'n', b'o'];
+    let goaway = [
+        0, 0, 10, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11, b'n', b'o',
+    ];
     wire.take(&settings, |_| {}).unwrap();
     let broken = wire.take(&goaway, |_| {}).unwrap_err();
     assert_eq!(
