@@ -595,6 +595,7 @@ impl<'a> Drive<'a> {
         let (_, since) = self.made[number as usize];
         self.under_way -= 1;
         self.report.steps.0 += 1;
+        self.report.calling = now;
         self.schedule.over(number);
         let failed = code != Code::OK;
         if failed && !call.failed {

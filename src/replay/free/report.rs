@@ -50,6 +50,8 @@ pub struct Report {
     pub ended: Ended,
     /// How long it took.
     pub took: Duration,
+    /// How long it was until the last call was over.
+    pub calling: Duration,
     /// How long the recording is.
     pub recorded: Duration,
 }
@@ -130,6 +132,7 @@ impl Report {
             presupposed: Presupposed::default(),
             ended: Ended::Complete,
             took: Duration::ZERO,
+            calling: Duration::ZERO,
             recorded: Duration::ZERO,
         }
     }
@@ -143,9 +146,9 @@ impl Report {
         self.methods.values().map(Row::calls).sum()
     }
 
-    /// Calls a second.
+    /// Calls a second, until the last of them was over.
     pub fn rate(&self) -> f64 {
-        match self.took.as_secs_f64() {
+        match self.calling.as_secs_f64() {
             0.0 => 0.0,
             seconds => self.calls() as f64 / seconds,
         }

@@ -348,7 +348,7 @@ async fn calls_that_take_too_long_are_given_up_one_by_one() {
     let folder = tempfile::tempdir().unwrap();
     let plan = folder.path().join("plan.yaml");
     let faults =
-        "faults:\n  - name: slow\n    match: {verb: list}\n    action: {delay: {response: 30s}}\n";
+        "faults:\n  - name: slow\n    match: {verb: list_page}\n    action: {delay: {response: 30s}}\n";
     std::fs::write(&plan, faults).unwrap();
     let (_, errors, code) = etcdtap(&["fault", "check", plan.to_str().unwrap()]).await;
     assert_eq!(code, Some(0), "{errors}");
