@@ -3,6 +3,7 @@
 
 mod program;
 mod schedule;
+mod streams;
 mod wire;
 
 use std::time::Duration;

@@ -347,8 +347,7 @@ async fn calls_that_take_too_long_are_given_up_one_by_one() {
     let etcd = Etcd::of(Version::V3_5, 1).start().await;
     let folder = tempfile::tempdir().unwrap();
     let plan = folder.path().join("plan.yaml");
-    let faults =
-        "faults:\n  - name: slow\n    match: {verb: list_page}\n    action: {delay: {response: 30s}}\n";
+    let faults = "faults:\n  - name: slow\n    match: {verb: list_page}\n    action: {delay: {response: 30s}}\n";
     std::fs::write(&plan, faults).unwrap();
     let (_, errors, code) = etcdtap(&["fault", "check", plan.to_str().unwrap()]).await;
     assert_eq!(code, Some(0), "{errors}");
