@@ -2,44 +2,37 @@
 //! taken in, what may begin by that begins, and each connection that has something
 //! to say writes once.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::Uri;
-use prost::Message as _;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::known::Known;
+use super::link::Link;
 use super::pace::Pace;
+use super::prepare::prepare;
 use super::program::{Asks, Cue, Program};
 use super::report::{Report, Row, micros};
 use super::schedule::{Schedule, Todo};
 use super::sleeper::Sleeper;
 use super::streams::Live;
-use super::wire::{Told, Wire};
-use super::woken::{Bells, Woken};
-use crate::etcd::schema::etcdserverpb as pb;
+use super::wire::Told;
+use super::woken::Woken;
 use crate::grpc::{Code, PREFIX_LEN};
 use crate::http2::StreamId;
 use crate::record::traffic::{Book, Ending, Shape};
 use crate::replay::numbering::Numbering;
-use crate::replay::plan::{Act, Plan};
-use crate::replay::presupposed::write_foreigns;
+use crate::replay::plan::Plan;
 use crate::replay::report::Ended;
-use crate::replay::target::{Lost, Target, words};
+use crate::replay::target::{Lost, Target};
 
-/// What a connection is read into.
+/// What connections are read into, one after the other.
 const BUFFER: usize = 256 << 10;
-
-/// A connection that does not take what is written is not read beyond that.
-const MOST_UNWRITTEN: usize = 4 << 20;
 
 /// How often it is looked whether something took too long.
 const TICK: Duration = Duration::from_millis(100);
@@ -58,7 +51,7 @@ pub struct DriveOptions {
 
 /// What a stream of a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who {
+pub(super) enum Who {
     Call(u32),
     Stream(u32),
 }
@@ -95,29 +88,6 @@ struct Drive<'a> {
     buffer: Box<[u8]>,
     told: Vec<Told<Who>>,
     began: Instant,
-}
-
-/// A connection.
-struct Link {
-    socket: Socket,
-    wire: Wire<Who>,
-    bells: Bells,
-    /// Since when it is as it is.
-    since: Duration,
-    is_dirty: bool,
-    /// What its streams said before it was open, or had room.
-    held: Vec<Cue>,
-    /// Its calls, in the order in which they were made; those at the front that are
-    /// over are forgotten.
-    made: VecDeque<u32>,
-}
-
-enum Socket {
-    /// It is not there yet.
-    None,
-    Connecting(Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>),
-    Open(TcpStream),
-    Closed,
 }
 
 /// Writes what the recording presupposes, and drives its traffic until all of it was
@@ -204,33 +174,13 @@ impl<'a> Drive<'a> {
         let found = lookup_host((host, port)).await;
         let found = found.map_err(|error| Lost(format!("{name} is not found: {error}")))?;
         self.addresses = found.collect();
-        let patience = self.options.patience;
-        for &step in &self.program.first {
-            match &self.plan.steps[step].act {
-                Act::Lease { id, ttl } => {
-                    let asked = pb::LeaseGrantRequest { id: *id, ttl: *ttl };
-                    let asked = asked.encode_to_vec().into();
-                    let path = "/etcdserverpb.Lease/LeaseGrant";
-                    // One that is there already is as good.
-                    let _ = target.unary(path, asked, patience).await?;
-                }
-                Act::Presuppose(foreigns) => {
-                    let asked = write_foreigns(foreigns, &self.known.numbers);
-                    let asked = asked.encode_to_vec().into();
-                    let path = "/etcdserverpb.KV/Txn";
-                    let answer = target.unary(path, asked, patience).await?;
-                    let answer = answer.map_err(|status| {
-                        Lost(format!(
-                            "{name} does not take what the recording presupposes: {}",
-                            words(&status)
-                        ))
-                    })?;
-                    self.known.presupposed(step, &answer);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        prepare(
+            &target,
+            self.program,
+            self.options.patience,
+            &mut self.known,
+        )
+        .await
     }
 
     fn now(&self) -> Duration {
@@ -247,15 +197,8 @@ impl<'a> Drive<'a> {
             Err(error) => return Ended::Lost(format!("there is no thread for a clock: {error}")),
         };
         for number in 0..self.program.connections.len() {
-            self.links.push(Link {
-                socket: Socket::None,
-                wire: Wire::new(&self.authority),
-                bells: self.woken.bell(number as u32),
-                since: Duration::ZERO,
-                is_dirty: false,
-                held: Vec::new(),
-                made: VecDeque::new(),
-            });
+            let bells = self.woken.bell(number as u32);
+            self.links.push(Link::new(&self.authority, bells));
         }
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -313,7 +256,8 @@ impl<'a> Drive<'a> {
         }
         while let Some(connection) = self.dirty.pop() {
             self.links[connection as usize].is_dirty = false;
-            self.write(connection)?;
+            let written = self.links[connection as usize].write();
+            written.map_err(|error| self.gone(connection, &error.to_string()))?;
         }
         if !self.due.is_empty() {
             let now = self.now();
@@ -361,18 +305,14 @@ impl<'a> Drive<'a> {
         match cue {
             Cue::Call(_) => {}
             Cue::Connect(connection) => {
-                let addresses = self.addresses.clone();
-                let connecting = async move { TcpStream::connect(&addresses[..]).await };
-                let link = &mut self.links[connection as usize];
-                link.socket = Socket::Connecting(Box::pin(connecting));
-                link.since = now;
+                self.links[connection as usize].connect(self.addresses.clone(), now);
                 self.serve(connection)?;
             }
             Cue::Say(stream, _) | Cue::End(stream) => {
                 let connection = self.program.streams[stream as usize].connection;
                 let link = &mut self.links[connection as usize];
-                let is_open = matches!(link.socket, Socket::Open(_)) && link.wire.has_room();
-                match is_open && link.held.is_empty() {
+                let takes_it = link.is_open() && link.wire.has_room() && link.held.is_empty();
+                match takes_it {
                     true => self.stream(cue, now),
                     false => link.held.push(cue),
                 }
@@ -459,44 +399,25 @@ impl<'a> Drive<'a> {
     /// Reads a connection, and takes in what came.
     fn serve(&mut self, connection: u32) -> Result<(), Lost> {
         let now = self.now();
-        let link = &mut self.links[connection as usize];
-        let mut context = Context::from_waker(link.bells.waker());
-        if let Socket::Connecting(connecting) = &mut link.socket {
-            let socket = match connecting.as_mut().poll(&mut context) {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(socket)) => socket,
-                Poll::Ready(Err(error)) => {
-                    let name = &self.name;
-                    return Err(Lost(format!("{name} takes no connection: {error}")));
-                }
-            };
-            // What cannot be set is slower, and no more than that.
-            let _ = socket.set_nodelay(true);
-            link.socket = Socket::Open(socket);
-            link.since = now;
-            self.report.connections.0 += 1;
-            self.is_dirty(connection);
+        match self.links[connection as usize].poll_connect(now) {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(Ok(false)) => {}
+            Poll::Ready(Ok(true)) => {
+                self.report.connections.0 += 1;
+                self.is_dirty(connection);
+            }
+            Poll::Ready(Err(error)) => {
+                let name = &self.name;
+                return Err(Lost(format!("{name} takes no connection: {error}")));
+            }
         }
         loop {
             let link = &mut self.links[connection as usize];
-            let Socket::Open(socket) = &mut link.socket else {
-                return Ok(());
-            };
-            if link.wire.transmit().len() > MOST_UNWRITTEN {
-                break;
-            }
-            let mut context = Context::from_waker(link.bells.waker());
-            let mut buffer = ReadBuf::new(&mut self.buffer);
-            match Pin::new(socket).poll_read(&mut context, &mut buffer) {
-                Poll::Pending => break,
-                Poll::Ready(Err(error)) => return Err(self.gone(connection, &error.to_string())),
-                Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
-                    return Err(self.gone(connection, "it closed a connection"));
-                }
-                Poll::Ready(Ok(())) => {}
-            }
             let told = &mut self.told;
-            let taken = link.wire.take(buffer.filled(), |fact| told.push(fact));
+            let taken = match link.poll_take(&mut self.buffer, |fact| told.push(fact)) {
+                Poll::Pending => break,
+                Poll::Ready(taken) => taken,
+            };
             if !link.wire.transmit().is_empty() {
                 self.is_dirty(connection);
             }
@@ -506,9 +427,7 @@ impl<'a> Drive<'a> {
                 self.tell(fact, now);
             }
             self.told = told;
-            if let Err(broken) = taken {
-                return Err(self.gone(connection, &broken.to_string()));
-            }
+            taken.map_err(|how| self.gone(connection, &how))?;
         }
         self.has_room(connection, now);
         Ok(())
@@ -615,24 +534,6 @@ impl<'a> Drive<'a> {
         self.rows[call.path as usize].over(took, recorded, code);
     }
 
-    /// Writes what a connection has to write, as far as it goes.
-    fn write(&mut self, connection: u32) -> Result<(), Lost> {
-        let link = &mut self.links[connection as usize];
-        let Socket::Open(socket) = &mut link.socket else {
-            return Ok(());
-        };
-        let mut context = Context::from_waker(link.bells.waker());
-        while !link.wire.transmit().is_empty() {
-            let wrote = Pin::new(&mut *socket).poll_write(&mut context, link.wire.transmit());
-            match wrote {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(bytes)) => link.wire.written(bytes),
-                Poll::Ready(Err(error)) => return Err(self.gone(connection, &error.to_string())),
-            }
-        }
-        Ok(())
-    }
-
     fn close_those_that_are_done(&mut self) {
         let (links, schedule) = (&mut self.links, &self.schedule);
         self.closing.retain(|&connection| {
@@ -641,9 +542,9 @@ impl<'a> Drive<'a> {
                 && link.held.is_empty()
                 && link.wire.open_streams() == 0
                 && link.wire.transmit().is_empty()
-                && matches!(link.socket, Socket::Open(_));
+                && link.is_open();
             if is_done {
-                link.socket = Socket::Closed;
+                link.close();
             }
             !is_done
         });
@@ -659,13 +560,11 @@ impl<'a> Drive<'a> {
         };
         let mut late = Vec::new();
         for (number, link) in self.links.iter_mut().enumerate() {
-            match &link.socket {
-                Socket::None | Socket::Closed => continue,
-                Socket::Connecting(_) if now > link.since + patience => {
+            if !link.is_open() {
+                if link.is_connecting() && now > link.since + patience {
                     return Err(silent("took no connection"));
                 }
-                Socket::Connecting(_) => continue,
-                Socket::Open(_) => {}
+                continue;
             }
             while let Some(&call) = link.made.front() {
                 let (stream, since) = self.made[call as usize];

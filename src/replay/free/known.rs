@@ -104,8 +104,13 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// A step of the plan.
+    pub fn planned(&self, step: usize) -> &'a Act {
+        &self.plan.steps[step].act
+    }
+
     fn foreign(&self, step: usize) -> Bytes {
-        match &self.plan.steps[step].act {
+        match self.planned(step) {
             Act::Presuppose(foreigns) => write_foreigns(foreigns, &self.numbers)
                 .encode_to_vec()
                 .into(),

@@ -10,17 +10,22 @@
 //! | [`schedule`] | what is to be done now |
 //! | `known` | what the target has told, and requests in its numbers |
 //! | `streams` | a watch, or keepalives, at the target |
-//! | [`wire`] | one HTTP/2 connection, as a client has it |
+//! | [`wire`], `heads` | one HTTP/2 connection, as a client has it; its header blocks |
 //! | [`report`] | what came of it |
 //! | `woken`, `sleeper` | which connections have something to do, and when it is time |
-//! | [`drive`] | sockets, and all of the above together |
+//! | `link` | a connection and its socket |
+//! | `prepare` | what the recording presupposes, written first |
+//! | [`drive`] | all of the above together |
 //!
-//! Only the last two rows do I/O.
+//! Only the last four rows do I/O.
 
 mod causes;
 pub mod drive;
+mod heads;
 mod known;
+mod link;
 pub mod pace;
+mod prepare;
 pub mod program;
 pub mod report;
 pub mod schedule;

@@ -69,7 +69,7 @@ fn a_watch_is_given_up_by_the_number_that_the_target_gave_it() {
     }];
     let mut numbers = Numbering::new(1, None);
     numbers.wrote(100, 7);
-    let mut say = |live: &mut Live, watches: &mut Watches, message: &pb::WatchRequest| {
+    let say = |live: &mut Live, watches: &mut Watches, message: &pb::WatchRequest| {
         let sent = live.say(&streaming, &said(message), &expected, &numbers, watches)?;
         Some(pb::WatchRequest::decode(sent).unwrap())
     };
