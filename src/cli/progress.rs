@@ -3,8 +3,13 @@
 use std::io::{self, IsTerminal, Stderr, Write};
 use std::time::{Duration, Instant};
 
+use crate::trace::grouped;
+
 /// How often it is told.
 const PERIOD: Duration = Duration::from_millis(250);
+
+/// How wide a bar is.
+const WIDTH: u64 = 24;
 
 /// The line that says how far something is, if standard error is a terminal.
 #[derive(Debug)]
@@ -49,6 +54,11 @@ impl<W: Write> Progress<W> {
         let _ = self.to.flush();
     }
 
+    /// Says how many of how many things are done, if it is time to.
+    pub fn steps(&mut self, done: u64, all: u64, things: &str) {
+        self.tell(|| bar(done, all, things));
+    }
+
     /// Takes the line away.
     pub fn clear(&mut self) {
         if std::mem::take(&mut self.stands) {
@@ -58,9 +68,34 @@ impl<W: Write> Progress<W> {
     }
 }
 
+fn bar(done: u64, all: u64, things: &str) -> String {
+    let (part, whole) = (done.min(all), all.max(1));
+    let full = (part * WIDTH / whole) as usize;
+    let bar = format!("{}{}", "#".repeat(full), ".".repeat(WIDTH as usize - full));
+    let percent = part * 100 / whole;
+    let (done, all) = (grouped(done), grouped(all));
+    format!("[{bar}] {percent} %, {done} of {all} {things}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bar_is_as_full_as_it_is_far() {
+        assert_eq!(
+            bar(0, 0, "steps"),
+            "[........................] 0 %, 0 of 0 steps"
+        );
+        assert_eq!(
+            bar(1_250, 2_500, "steps"),
+            "[############............] 50 %, 1,250 of 2,500 steps"
+        );
+        assert_eq!(
+            bar(9, 9, "writes"),
+            "[########################] 100 %, 9 of 9 writes"
+        );
+    }
 
     fn told(shown: bool, patience: Duration) -> String {
         let mut written = Vec::new();

@@ -17,7 +17,7 @@ use super::live::Live;
 use super::mapped;
 use super::numbering::Numbering;
 use super::plan::{Act, Plan, Rank, Step};
-use super::presupposed::Foreign;
+use super::presupposed::{Foreign, write_foreigns};
 use super::report::{Ended, Found, Report};
 use super::target::{Lost, Target, code, words};
 use super::watches::{Brought, Expectation, Verdict, Watching};
@@ -184,27 +184,7 @@ impl<'b> Replay<'b> {
         foreigns: &[Foreign],
         what: &str,
     ) -> Result<(), Lost> {
-        let ops = foreigns.iter().map(|foreign| {
-            let request = match &foreign.put {
-                Some((value, lease)) => AskedOp::RequestPut(pb::PutRequest {
-                    key: foreign.key.clone(),
-                    value: value.clone(),
-                    lease: self.numbers.lease(*lease),
-                    ..pb::PutRequest::default()
-                }),
-                None => AskedOp::RequestDeleteRange(pb::DeleteRangeRequest {
-                    key: foreign.key.clone(),
-                    ..pb::DeleteRangeRequest::default()
-                }),
-            };
-            pb::RequestOp {
-                request: Some(request),
-            }
-        });
-        let asked = pb::TxnRequest {
-            success: ops.collect(),
-            ..pb::TxnRequest::default()
-        };
+        let asked = write_foreigns(foreigns, &self.numbers);
         let path = "/etcdserverpb.KV/Txn";
         let asked = asked.encode_to_vec().into();
         let answer = self

@@ -61,7 +61,8 @@ fn put(asked: &mut pb::PutRequest, numbers: &Numbering) {
     asked.lease = numbers.lease(asked.lease);
 }
 
-fn txn(asked: &mut pb::TxnRequest, numbers: &Numbering) {
+/// A Txn as it is put to the target.
+pub(super) fn txn(asked: &mut pb::TxnRequest, numbers: &Numbering) {
     for compare in &mut asked.compare {
         match &mut compare.target_union {
             Some(TargetUnion::CreateRevision(at) | TargetUnion::ModRevision(at)) => {

@@ -17,11 +17,14 @@
 //! | `live` | a Watch stream at the target |
 //! | [`drive`] | the steps of a plan, done |
 //! | `restore` | what a snapshot holds, written before |
+//! | [`free`] | the same traffic as load: nothing ordered, as fast as it was or faster |
 //!
-//! Everything but the last six is sans-io.
+//! `raw`, `target`, `live`, `drive`, `restore` and a part of `free` do I/O, over
+//! connections that are handed in (`reach`); the rest is sans-io.
 
 pub mod compare;
 pub mod drive;
+pub mod free;
 mod live;
 pub mod mapped;
 pub mod numbering;

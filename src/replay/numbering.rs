@@ -118,6 +118,16 @@ impl Numbering {
         }
     }
 
+    /// The same where writes are not done in order: the first revision of the target
+    /// that has nothing before it of what was recorded from this one on.
+    pub fn start_of_all(&self, recorded: i64) -> i64 {
+        if recorded <= 0 {
+            return recorded;
+        }
+        let later = self.revisions.range(recorded..).map(|(_, target)| *target);
+        later.fold(self.start(recorded), i64::min)
+    }
+
     /// The create revision of a key; `seen` is what the target says, from which is
     /// learnt what cannot be known.
     pub fn create_revision(&mut self, key: &Bytes, recorded: i64, seen: Option<i64>) -> i64 {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use rustc_hash::FxHashSet;
 
+use super::numbering::Numbering;
 use super::plan::{Act, Place, Rank, Step};
 use crate::etcd::Method;
 use crate::etcd::schema::etcdserverpb as pb;
@@ -45,6 +46,31 @@ pub struct Foreign {
     pub key: Bytes,
     /// What it became; `None` if it was deleted.
     pub put: Option<(Bytes, i64)>,
+}
+
+/// The Txn that does what others did.
+pub(super) fn write_foreigns(foreigns: &[Foreign], numbers: &Numbering) -> pb::TxnRequest {
+    let ops = foreigns.iter().map(|foreign| {
+        let request = match &foreign.put {
+            Some((value, lease)) => AskedOp::RequestPut(pb::PutRequest {
+                key: foreign.key.clone(),
+                value: value.clone(),
+                lease: numbers.lease(*lease),
+                ..pb::PutRequest::default()
+            }),
+            None => AskedOp::RequestDeleteRange(pb::DeleteRangeRequest {
+                key: foreign.key.clone(),
+                ..pb::DeleteRangeRequest::default()
+            }),
+        };
+        pb::RequestOp {
+            request: Some(request),
+        }
+    });
+    pb::TxnRequest {
+        success: ops.collect(),
+        ..pb::TxnRequest::default()
+    }
 }
 
 /// What is known of the store besides what the calls wrote.

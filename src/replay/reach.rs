@@ -92,6 +92,14 @@ impl Badge {
     }
 }
 
+impl Badge {
+    /// The one that is shown now.
+    pub fn shown(&self) -> Option<Box<str>> {
+        let token = self.0.load();
+        token.as_ref()?.to_str().ok().map(Into::into)
+    }
+}
+
 impl Interceptor for Badge {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(token) = &*self.0.load() {

@@ -140,13 +140,9 @@ impl Report {
                 "answered": found.difference.answered,
             })
         });
-        let (ended, reason) = match &self.ended {
-            Ended::Complete => ("complete", None),
-            Ended::Interrupted => ("interrupted", None),
-            Ended::Lost(reason) => ("lost", Some(reason)),
-        };
+        let (ended, reason) = self.ended.words();
         let mut report = json!({
-            "target": self.target, "version": self.version, "base_revision": self.base,
+            "mode": "ordered", "target": self.target, "version": self.version, "base_revision": self.base,
             "ended": ended,
             "steps": self.steps.0, "steps_planned": self.steps.1,
             "took_ms": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
@@ -219,46 +215,71 @@ impl fmt::Display for Report {
                 grouped(restored.leases)
             )?;
         }
-        let Presupposed {
-            keys,
-            unknown_values,
-            deletes,
-            leases,
-        } = self.presupposed;
-        if keys + deletes + leases > 0 {
-            write!(
-                f,
-                "written because the recording presupposes it: {} keys, {} deletions, {} leases",
-                grouped(keys),
-                grouped(deletes),
-                grouped(leases)
-            )?;
-            if unknown_values > 0 {
-                let empty = grouped(unknown_values);
-                write!(f, "; {empty} values are in no message and were left empty")?;
-            }
-            writeln!(f)?;
-        }
-        for (why, count) in &self.left_out {
-            writeln!(f, "left out: {} calls, for {why}", grouped(*count))?;
-        }
-        let (done, all) = self.steps;
-        match &self.ended {
-            Ended::Complete => {}
-            Ended::Interrupted => {
-                let (done, all) = (grouped(done), grouped(all));
-                writeln!(f, "interrupted after {done} of {all} steps")?;
-            }
-            Ended::Lost(reason) => {
-                let (done, all) = (grouped(done), grouped(all));
-                writeln!(f, "ended after {done} of {all} steps: {reason}")?;
-            }
-        }
+        presupposed(f, &self.presupposed)?;
+        left_out(f, &self.left_out)?;
+        self.ended.tell(f, self.steps)?;
         let version = match &*self.version {
             "" => String::new(),
             version => format!(" (etcd {version})"),
         };
         let seconds = self.took.as_secs_f64();
         writeln!(f, "{}{version}, in {seconds:.1} s", self.target)
+    }
+}
+
+/// Tells what was written besides the calls.
+pub(super) fn presupposed(f: &mut fmt::Formatter<'_>, all: &Presupposed) -> fmt::Result {
+    let Presupposed {
+        keys,
+        unknown_values,
+        deletes,
+        leases,
+    } = *all;
+    if keys + deletes + leases == 0 {
+        return Ok(());
+    }
+    write!(
+        f,
+        "written because the recording presupposes it: {} keys, {} deletions, {} leases",
+        grouped(keys),
+        grouped(deletes),
+        grouped(leases)
+    )?;
+    if unknown_values > 0 {
+        let empty = grouped(unknown_values);
+        write!(f, "; {empty} values are in no message and were left empty")?;
+    }
+    writeln!(f)
+}
+
+/// Tells what was not driven.
+pub(super) fn left_out(
+    f: &mut fmt::Formatter<'_>,
+    all: &BTreeMap<&'static str, u64>,
+) -> fmt::Result {
+    for (why, count) in all {
+        writeln!(f, "left out: {} calls, for {why}", grouped(*count))?;
+    }
+    Ok(())
+}
+
+impl Ended {
+    /// For other programs: a word, and the reason.
+    pub(super) fn words(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Ended::Complete => ("complete", None),
+            Ended::Interrupted => ("interrupted", None),
+            Ended::Lost(reason) => ("lost", Some(reason)),
+        }
+    }
+
+    /// Tells how far it came, if that is not all.
+    pub(super) fn tell(&self, f: &mut fmt::Formatter<'_>, (done, all): (u64, u64)) -> fmt::Result {
+        let (done, all) = (grouped(done), grouped(all));
+        match self {
+            Ended::Complete => Ok(()),
+            Ended::Interrupted => writeln!(f, "interrupted after {done} of {all} steps"),
+            Ended::Lost(reason) => writeln!(f, "ended after {done} of {all} steps: {reason}"),
+        }
     }
 }

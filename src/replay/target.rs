@@ -110,6 +110,11 @@ impl Target {
         Ok(target)
     }
 
+    /// The token that calls show, if a user was logged in.
+    pub(super) fn token(&self) -> Option<Box<str>> {
+        self.badge.shown()
+    }
+
     /// Asks for a token, if there is somebody to ask for. An etcd that wants none
     /// is as good.
     async fn log_in(&self, patience: Duration) -> Result<(), Lost> {

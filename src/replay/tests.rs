@@ -51,6 +51,19 @@ fn revisions_between_writes_are_those_of_the_write_before() {
 }
 
 #[test]
+fn where_writes_are_done_in_another_order_a_watch_begins_with_the_first_of_them() {
+    let mut numbers = Numbering::new(1, None);
+    for (recorded, target) in [(100, 2), (103, 3), (101, 4), (102, 5)] {
+        numbers.wrote(recorded, target);
+    }
+    assert_eq!(numbers.start(101), 4);
+    let starts: Vec<i64> = [0, 100, 101, 103, 104]
+        .map(|recorded| numbers.start_of_all(recorded))
+        .into();
+    assert_eq!(starts, [0, 2, 3, 3, 4]);
+}
+
+#[test]
 fn what_is_older_than_the_recording_is_learnt_once() {
     let mut numbers = Numbering::new(1, None);
     numbers.wrote(100, 2);

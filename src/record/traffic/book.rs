@@ -1,5 +1,7 @@
 //! A recording as a whole.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
 
 use super::call::{Call, CallNumber, Ending, Lane, Said, Shape};
@@ -20,8 +22,20 @@ pub struct Book {
     pub calls: Vec<Call>,
     /// Streams, likewise.
     pub streams: Vec<Stream>,
+    /// When connections began and ended, by their numbers.
+    pub connections: BTreeMap<u64, Lifetime>,
     /// What was not recorded.
     pub losses: Vec<Loss>,
+}
+
+/// When a connection began and ended, as far as lines of the recording say so, in
+/// nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lifetime {
+    /// When it was accepted.
+    pub opened: Option<u64>,
+    /// When it was over.
+    pub closed: Option<u64>,
 }
 
 /// A stream, from its beginning to its end, as far as the recording has it.
@@ -61,7 +75,13 @@ impl Book {
             match told? {
                 Told::Call(call) => book.calls.push(*call),
                 Told::Loss(loss) => book.losses.push(loss),
-                Told::Opened { .. } | Told::Closed { .. } => {}
+                Told::Opened { connection, at } => {
+                    let lifetime = book.connections.entry(connection).or_default();
+                    lifetime.opened.get_or_insert(at);
+                }
+                Told::Closed { connection, at } => {
+                    book.connections.entry(connection).or_default().closed = Some(at);
+                }
                 Told::Stream {
                     number,
                     lane,

@@ -24,7 +24,7 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Book, Stream};
+pub use book::{Book, Lifetime, Stream};
 pub use call::{Call, CallNumber, Condition, Ended, Ending, Lane, Said, Shape, revision_of};
 pub use gather::{Step, Told, Traffic};
 pub use stream::{KeepAliveStep, Sent, WatchStep};

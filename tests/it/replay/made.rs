@@ -12,7 +12,7 @@ const SECRET: &str = "/registry/secrets/lab/password";
 const LEASED: &str = "/registry/masterleases/10.0.0.1";
 const NEW: &str = "/registry/configmaps/lab/new";
 
-struct Recording {
+pub(super) struct Recording {
     etcd: Etcd,
     direct: Client,
     through: Client,
@@ -22,7 +22,7 @@ struct Recording {
 
 impl Recording {
     /// An etcd that has been used, and a proxy in front that records.
-    async fn begin() -> Recording {
+    pub(super) async fn begin() -> Recording {
         let etcd = Etcd::of(Version::V3_5, 1).start().await;
         let mut direct = Client::connect(etcd.urls(), None).await.unwrap();
         for value in ["first", "second", "third"] {
@@ -50,7 +50,7 @@ impl Recording {
     }
 
     /// Ends the clients and the proxy; the recorded etcd goes on.
-    async fn end(mut self) -> (Etcd, tempfile::TempDir) {
+    pub(super) async fn end(mut self) -> (Etcd, tempfile::TempDir) {
         drop((self.through, self.direct));
         assert_eq!(self.proxy.terminate().await, Some(0));
         (self.etcd, self.folder)
@@ -64,7 +64,7 @@ fn update(key: &str, at: i64, value: &str) -> Txn {
         .or_else([TxnOp::get(key, None)])
 }
 
-async fn everything(recording: &mut Recording) {
+pub(super) async fn everything(recording: &mut Recording) {
     let client = &mut recording.through;
     let old = client.get(OLD, None).await.unwrap();
     let (at, now) = (

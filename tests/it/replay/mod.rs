@@ -2,6 +2,7 @@
 
 mod captures;
 mod ended;
+mod free;
 mod made;
 mod secured;
 mod snapshot;
@@ -40,13 +41,20 @@ impl Recorded {
         self.folder.path().join("calls.mcap")
     }
 
-    /// Drives it; the report, what was said on standard error, the exit code.
+    /// Drives it in order; the report, what was said on standard error, the exit code.
     pub async fn replay(&self, target: &str, flags: &[&str]) -> (Value, String, Option<i32>) {
         replay(&self.path(), target, flags).await
     }
 }
 
+/// In order, each answer compared.
 pub async fn replay(file: &Path, target: &str, flags: &[&str]) -> (Value, String, Option<i32>) {
+    let flags: Vec<&str> = ["--compare"].iter().chain(flags).copied().collect();
+    run(file, target, &flags).await
+}
+
+/// As the flags say.
+pub async fn run(file: &Path, target: &str, flags: &[&str]) -> (Value, String, Option<i32>) {
     let mut args = vec![
         "replay",
         file.to_str().unwrap(),
