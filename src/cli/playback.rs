@@ -218,17 +218,11 @@ impl Start {
         if self.read_only {
             store.close();
         }
-        World {
-            store,
-            future: if self.plays {
-                future
-            } else {
-                Future::default()
-            },
-            identity,
-            version: "3.5.0".into(),
-            tally: Tally::default(),
-        }
+        let future = match self.plays {
+            true => future,
+            false => Future::default(),
+        };
+        World::new(store, future, identity)
     }
 
     fn says(self, world: &World, stood: Revisions, address: SocketAddr) -> String {

@@ -15,6 +15,9 @@ use crate::mvcc::{Future, Refusal, Store};
 /// counted together.
 const MOST_SENTENCES: usize = 1000;
 
+/// The version of etcd that a playback says it is.
+const VERSION: &str = "3.5.0";
+
 /// How the recording goes on after the revision at which the playback begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Pace {
@@ -121,6 +124,17 @@ impl Shared {
 }
 
 impl World {
+    /// One that says it is what most etcds are.
+    pub fn new(store: Store, future: Future, identity: Identity) -> World {
+        World {
+            store,
+            future,
+            identity,
+            version: VERSION.into(),
+            tally: Tally::default(),
+        }
+    }
+
     /// Says in a header who answers.
     pub(super) fn sign(&self, header: &mut Option<ResponseHeader>) {
         if let Some(header) = header {
