@@ -121,7 +121,9 @@ impl<'b> ApiServer<'b> {
             .max_decoding_message_size(usize::MAX);
         let answer = timeout(PATIENCE, async {
             client.ready().await.map_err(|error| error.to_string())?;
-            let answer = client.unary(Request::new(asked.clone()), path, RawCodec).await;
+            let answer = client
+                .unary(Request::new(asked.clone()), path, RawCodec)
+                .await;
             answer.map_err(|status| format!("{:?}, {}", status.code(), status.message()))
         });
         let answer = answer

@@ -83,3 +83,34 @@ fn items() -> Result<reader::Reading, Failure> {
 fn damaged(refusal: Refusal) -> Failure {
     Failure::failed(format!("this program is damaged: {refusal}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::traffic::Ending;
+    use crate::replay::Presupposed;
+    use crate::replay::plan::Act;
+
+    #[test]
+    fn the_recording_is_what_can_be_driven() {
+        let bundled = Bundled::read().unwrap();
+        assert_eq!(bundled.plan.presupposed, Presupposed::default());
+        for step in &bundled.plan.steps {
+            assert!(
+                matches!(step.act, Act::Call(_) | Act::Create(..) | Act::End(_)),
+                "{step:?} is not driven"
+            );
+        }
+        // They stand to the end, which is why nothing ends them.
+        let streams = &bundled.book.streams;
+        assert!(streams.len() > 60);
+        assert!(
+            streams
+                .iter()
+                .all(|stream| stream.ending == Ending::NotRecorded)
+        );
+        let told = Bundled::told().unwrap();
+        assert_eq!(told.unread, 0);
+        assert_eq!(told.past.stood().map(|stood| stood.from), Some(1));
+    }
+}

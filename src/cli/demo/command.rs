@@ -46,6 +46,9 @@ Examples:
 Exit codes: 0 every answer was as recorded; 1 one was not, or something could not be
 done; 2 a wrong flag, a port that is taken; 130 ended by Ctrl-C before the end.";
 
+/// Rows of each table of the summary.
+const ROWS: usize = 12;
+
 /// How long the last connections may take to close.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -116,18 +119,11 @@ pub(in crate::cli) fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
         (&bundled, &measurement),
         &mut signals,
     ));
-    if let Ok(Ended::Through(_)) = told
-        && let Some(card) = story::card(&measurement)
-    {
-        stage.say(&format!(
-            "\nHow the API server took it, measured on the wire:\n\n{card}"
-        ));
-    }
     // Before connections are closed, which would tell of the demonstration's end and
     // not of an API server's.
     let finished = log.finish();
     if let Some(summary) = &finished.summary {
-        stage.say(&format!("\n{summary}"));
+        stage.say(&format!("\n{summary:.ROWS$}"));
     }
     // etcd ends, and its folder goes.
     runtime.block_on(async { drop(scene) });
@@ -216,7 +212,9 @@ impl Scene {
         let listen = args.listen.unwrap_or(([127, 0, 0, 1], 0).into());
         let proxy = Proxy::bind(config(listen, upstream, &armory))?;
         let Some(address) = proxy.listening().first().copied() else {
-            return Err(Failure::failed("there is no listener to drive calls through"));
+            return Err(Failure::failed(
+                "there is no listener to drive calls through",
+            ));
         };
         let scene = Scene {
             behind,
@@ -237,8 +235,8 @@ impl Scene {
         let shutdown = Shutdown::new();
         tokio::spawn(proxy.run(shutdown, log.sender()));
         stage.say(&format!(
-            "A kube-apiserver 1.20 on its first day: 26 seconds, recorded ({} in this program), driven again.\n\
-             etcdtap listens at {}; {}.\n\
+            "The first 26 seconds of a cluster, as its kube-apiserver 1.20 spoke to etcd: recorded ({} in this\n\
+             program), and driven again through etcdtap at {}; {}.\n\
              All of it is on loopback, and nothing is left behind. Ctrl-C ends it.",
             size(bundled::FILE.len() as u64),
             self.address,

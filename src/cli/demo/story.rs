@@ -1,9 +1,10 @@
 //! The chapters, their pace, and the faults.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::{self, MissedTickBehavior, sleep};
+use tokio::sync::oneshot;
+use tokio::time::{self, MissedTickBehavior, sleep, timeout};
 use tonic::transport::Endpoint;
 
 use super::api_server::ApiServer;
@@ -15,7 +16,7 @@ use crate::etcd::schema::etcdserverpb::RangeRequest;
 use crate::etcd::schema::etcdserverpb::kv_client::KvClient;
 use crate::fault::Armory;
 use crate::replay::plan::Step;
-use crate::score::{Answer, Measurement, Options, Order, Scorecard};
+use crate::score::{Answer, Measurement, Options, Order};
 
 /// A part of the recording.
 struct Chapter {
@@ -141,7 +142,8 @@ pub(super) async fn tell(
         ));
     }
     props.lost(server).await?;
-    props.compacted(server).await
+    props.compacted(server).await?;
+    props.card().await
 }
 
 impl Props<'_> {
@@ -190,7 +192,9 @@ impl Props<'_> {
     /// What the lost events did.
     async fn lost(&self, server: &ApiServer<'_>) -> Result<(), Failure> {
         let there = self.pods().await?;
-        let believed = server.cache(PODS).map_or(0, |cache| cache.seen().keys.len());
+        let believed = server
+            .cache(PODS)
+            .map_or(0, |cache| cache.seen().keys.len());
         self.stage
             .finding(&format!(
                 "etcd has {there} pods, and the API server's cache has {believed}: no call failed, nobody noticed."
@@ -229,6 +233,25 @@ impl Props<'_> {
         Ok(())
     }
 
+    /// How the API server took it.
+    async fn card(&self) -> Result<(), Failure> {
+        let (tell, told) = oneshot::channel();
+        self.measurement
+            .order(Order::End { failure: None }, move |answer| {
+                // Whoever asked may have given up.
+                let _ = tell.send(answer);
+            });
+        let Ok(Ok(Answer::Card(card))) = timeout(CARD_WITHIN, told).await else {
+            return Err(Failure::failed("the trace does not say how that was taken"));
+        };
+        self.stage
+            .title("how the API server took it, measured on the wire")
+            .await;
+        self.stage
+            .say(&format!("\n{}", card.to_string().trim_end()));
+        Ok(())
+    }
+
     /// How many pods there are, past the proxy.
     async fn pods(&self) -> Result<i64, Failure> {
         let failed = |what: String| Failure::failed(format!("{}: {what}", self.behind));
@@ -249,16 +272,53 @@ impl Props<'_> {
     }
 }
 
-/// Ends the measurement; `None` if there was none.
-pub(super) fn card(measurement: &Measurement) -> Option<Box<Scorecard>> {
-    let (tell, told) = mpsc::channel();
-    measurement.order(Order::End { failure: None }, move |answer| {
-        // Whoever asked may have given up.
-        let _ = tell.send(answer);
-    });
-    match told.recv_timeout(CARD_WITHIN) {
-        Ok(Answer::Card(card)) => Some(card),
-        _ => None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::etcd::schema::etcdserverpb::TxnRequest;
+    use crate::record::traffic::Said;
+    use crate::replay::plan::Act;
+
+    /// The key of the first write of a chapter.
+    fn begins_with(bundled: &Bundled, chapter: &Chapter) -> String {
+        let steps = bundled.plan.steps.iter();
+        let mut since = steps.filter(|step| step.place.revision >= chapter.from);
+        let txn = since.find_map(|step| {
+            let Act::Call(n) = step.act else { return None };
+            let said = bundled.book.calls[n].request.as_ref()?;
+            let txn = said.decode::<TxnRequest>().filter(|_| {
+                Said::whole(said).is_some() && bundled.book.calls[n].path().ends_with("/Txn")
+            })?;
+            Some(String::from_utf8_lossy(&txn.compare.first()?.key).into_owned())
+        });
+        txn.unwrap_or_default()
+    }
+
+    #[test]
+    fn the_chapters_are_in_the_recording() {
+        let bundled = Bundled::read().unwrap();
+        let begin: Vec<_> = CHAPTERS
+            .iter()
+            .map(|chapter| begins_with(&bundled, chapter))
+            .collect();
+        let expected = [
+            "/registry/flowschemas/",
+            "/registry/flowschemas/",
+            "/registry/leases/kube-system/kube-controller-manager",
+            "/registry/namespaces/lab",
+            "/registry/deployments/lab/web",
+            "/registry/deployments/lab/web",
+        ];
+        for (begins, expected) in begin.iter().zip(expected) {
+            assert!(begins.starts_with(expected), "{begin:?}");
+        }
+        assert!(CHAPTERS.is_sorted_by_key(|chapter| chapter.from));
+    }
+
+    #[test]
+    fn the_commands_are_faults() {
+        for words in [LOST_DELETES, COMPACTED] {
+            CommandedFault::of(words).unwrap();
+        }
     }
 }
-

@@ -120,11 +120,7 @@ impl Format {
         matches!(self, Format::Ndjson | Format::Csv)
     }
 
-    fn exporter(
-        self,
-        out: Box<dyn Write + Send>,
-        about: &About,
-    ) -> io::Result<Box<dyn Exporter>> {
+    fn exporter(self, out: Box<dyn Write + Send>, about: &About) -> io::Result<Box<dyn Exporter>> {
         Ok(match self {
             Format::Ndjson => Box::new(Ndjson::new(out, Instant::now())),
             Format::Csv => Box::new(Csv::new(out)),

@@ -57,7 +57,13 @@ mod tests {
 
     #[test]
     fn the_command_is_what_a_shell_reads() {
-        let words = ["lost", "--watch", "drop_events", "--match", "{event: delete}"];
+        let words = [
+            "lost",
+            "--watch",
+            "drop_events",
+            "--match",
+            "{event: delete}",
+        ];
         let fault = CommandedFault::of(&words).unwrap();
         assert_eq!(&*fault.spec.name, "lost");
         assert_eq!(

@@ -66,11 +66,7 @@ impl<W: Write> Mcap<W> {
     }
 
     fn add_headers(&mut self, at: u64, headers: &Headers) -> io::Result<()> {
-        self.add(
-            ChannelId::HEADERS,
-            moment(at),
-            &headers.encode_to_vec(),
-        )
+        self.add(ChannelId::HEADERS, moment(at), &headers.encode_to_vec())
     }
 }
 
