@@ -5,9 +5,11 @@ use std::fs;
 use std::process::Stdio;
 
 use aho_corasick::AhoCorasick;
-use etcdtap::etcd::schema::etcdserverpb::TxnRequest;
+use bytes::Bytes;
 use etcdtap::etcd::schema::etcdserverpb::request_op::Request;
+use etcdtap::etcd::schema::etcdserverpb::{RangeResponse, TxnRequest, WatchResponse};
 use etcdtap::record::reader::{Item, Joined, Query, Recordings, Wants};
+use etcdtap::record::redact::redacted_hash;
 use etcdtap::record::traffic::{Book, Traffic};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -232,7 +234,7 @@ async fn what_cannot_be_is_refused_in_words() {
     for (flags, code, says) in [
         (
             &["--no-etcd", "--listen", &address][..],
-            2,
+            1,
             "already in use",
         ),
         (&["--no-etcd", "--etcd", "/bin/etcd"], 2, "--etcd"),
@@ -305,20 +307,36 @@ fn the_recording_is_whole_and_holds_no_secret() {
     let mut traffic = Traffic::of(recordings.read(Query::all(Wants::ALL)));
     let book = Book::read(&mut traffic).unwrap();
     let mut secrets = 0;
+    let mut hidden = |kv_key: &[u8], value: &Bytes| {
+        if !kv_key.starts_with(b"/registry/secrets/") || value.is_empty() {
+            return;
+        }
+        secrets += 1;
+        assert!(redacted_hash(value).is_some(), "a value was not hidden");
+    };
     for call in &book.calls {
         let Some(request) = &call.request else {
             continue;
         };
-        let txn = request.decode::<TxnRequest>().unwrap_or_default();
-        for op in txn.success {
-            let Some(Request::RequestPut(put)) = op.request else {
-                continue;
-            };
-            if put.key.starts_with(b"/registry/secrets/") {
-                secrets += 1;
-                assert!(put.value.iter().all(|byte| *byte == b'*'), "{:?}", put.key);
+        for op in request.decode::<TxnRequest>().unwrap_or_default().success {
+            if let Some(Request::RequestPut(put)) = op.request {
+                hidden(&put.key, &put.value);
+            }
+        }
+        let answer = call.response.as_ref();
+        let listed = answer.and_then(|answer| answer.decode::<RangeResponse>());
+        for kv in listed.unwrap_or_default().kvs {
+            hidden(&kv.key, &kv.value);
+        }
+    }
+    for stream in &book.streams {
+        for (_, said) in &stream.messages {
+            for event in said.decode::<WatchResponse>().unwrap_or_default().events {
+                for kv in event.kv.into_iter().chain(event.prev_kv) {
+                    hidden(&kv.key, &kv.value);
+                }
             }
         }
     }
-    assert_eq!(secrets, 5, "as many were created");
+    assert_eq!(secrets, 2 * 5, "five were written, and told on a watch");
 }

@@ -44,7 +44,8 @@ Examples:
     etcdtap demo --log json | jq .
 
 Exit codes: 0 every answer was as recorded; 1 one was not, or something could not be
-done; 2 a wrong flag, a port that is taken; 130 ended by Ctrl-C before the end.";
+done, such as listening on a port that is taken; 2 a wrong flag; 130 ended by Ctrl-C
+before the end.";
 
 /// Rows of each table of the summary.
 const ROWS: usize = 12;
