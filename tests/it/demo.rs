@@ -139,7 +139,10 @@ async fn without_an_etcd_a_recording_plays_it_and_the_story_is_told() {
         assert_eq!(printed.code, Some(0), "{}", printed.errors);
         assert_eq!(printed.errors, "");
         let out = &printed.out;
-        assert!(out.contains("is played back from the recording"), "{out}");
+        assert!(
+            out.contains("one is played back from the recording"),
+            "{out}"
+        );
         assert!(!out.contains('\u{1b}'), "a pipe gets no colours");
         tells_the_story(out);
     }

@@ -236,8 +236,9 @@ impl Scene {
         let shutdown = Shutdown::new();
         tokio::spawn(proxy.run(shutdown, log.sender()));
         stage.say(&format!(
-            "The first 26 seconds of a cluster, as its kube-apiserver 1.20 spoke to etcd: recorded ({} in this\n\
-             program), and driven again through etcdtap at {}; {}.\n\
+            "The first 26 seconds of a cluster: what its kube-apiserver 1.20 asked of etcd, out of a recording\n\
+             ({} in this program), asked again through etcdtap at {}.\n\
+             {}.\n\
              All of it is on loopback, and nothing is left behind. Ctrl-C ends it.",
             size(bundled::FILE.len() as u64),
             self.address,

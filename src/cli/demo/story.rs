@@ -31,12 +31,12 @@ const CHAPTERS: [Chapter; 6] = [
     Chapter {
         title: "kube-apiserver starts: it counts and lists each resource, and opens a watch",
         from: 0,
-        lasts: Duration::from_millis(4_500),
+        lasts: Duration::from_millis(4_000),
     },
     Chapter {
         title: "it fills the empty store: flow schemas, service IPs, namespaces, API services",
         from: 2,
-        lasts: Duration::from_millis(4_000),
+        lasts: Duration::from_millis(3_500),
     },
     Chapter {
         title: "a controller manager takes its lease and makes service accounts",
@@ -54,7 +54,7 @@ const CHAPTERS: [Chapter; 6] = [
         lasts: Duration::from_millis(2_500),
     },
     Chapter {
-        title: "a fault: every third deletion of a pod is lost on its way. And the deployment is scaled to two",
+        title: "a fault: the watch of pods loses every third deletion, and the deployment is scaled to two",
         from: SCALED_DOWN,
         lasts: Duration::from_millis(4_500),
     },
@@ -166,11 +166,8 @@ impl Props<'_> {
     }
 
     fn begin_to_measure(&self) {
-        let options = Options {
-            name: Some("demo".into()),
-            ..Options::default()
-        };
-        self.measurement.order(Order::Begin(options), drop);
+        self.measurement
+            .order(Order::Begin(Options::default()), drop);
     }
 
     /// Lets a fault begin, and shows the command that would do it elsewhere.
@@ -209,7 +206,7 @@ impl Props<'_> {
         let others = server.caches().saturating_sub(1);
         self.stage
             .title(
-                "another: that watch is cancelled, for its revision is compacted. The API server lists anew",
+                "another: that watch alone is cancelled, as if its revision were compacted; the API server lists anew",
             )
             .await;
         let Some(cache) = server.cache(PODS) else {

@@ -84,12 +84,12 @@ impl Behind {
     pub fn says(&self) -> String {
         match self {
             Behind::Etcd(etcd) => format!(
-                "etcd {} runs at {}, with a folder that is removed at the end",
+                "Behind it is an etcd {} at {}, whose folder is removed at the end",
                 etcd.version(),
                 etcd.endpoint()
             ),
             Behind::Playback { endpoint, .. } => {
-                format!("the etcd at {endpoint} is played back from the recording")
+                format!("Behind it is no etcd: at {endpoint} one is played back from the recording")
             }
         }
     }
