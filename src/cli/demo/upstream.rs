@@ -16,7 +16,7 @@ use crate::playback::{Shared, World, server};
 #[derive(Debug)]
 pub(super) enum Behind {
     /// A real one.
-    Etcd(Etcd),
+    Etcd(Box<Etcd>),
     /// One that is made of the recording, in this process.
     Playback {
         endpoint: String,
@@ -35,7 +35,7 @@ impl Behind {
             return Behind::playback().await;
         }
         match Etcd::start(named).await {
-            Ok(etcd) => Ok(Behind::Etcd(etcd)),
+            Ok(etcd) => Ok(Behind::Etcd(Box::new(etcd))),
             Err(EtcdError::NotFound(_)) if named.is_none() => Behind::playback().await,
             Err(error) => Err(Failure::failed(format!(
                 "{error}\netcdtap demo --no-etcd needs none"
