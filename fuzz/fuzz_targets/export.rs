@@ -3,16 +3,20 @@
 
 #![no_main]
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bytes::Bytes;
+use etcdtap::http2::Side;
 use etcdtap::record::container::Times;
 use etcdtap::record::export::csv::Csv;
+use etcdtap::record::export::mcap::Mcap;
 use etcdtap::record::export::ndjson::Ndjson;
 use etcdtap::record::export::pcapng::Pcapng;
 use etcdtap::record::export::robustness::Robustness;
 use etcdtap::record::export::{Exporter, Passed};
 use etcdtap::record::reader::Line;
+use etcdtap::record::schema::Channels;
 use etcdtap::record::schema::v1::{Headers, LogLine, Meta};
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
@@ -27,9 +31,10 @@ const PATHS: [&str; 6] = [
 ];
 
 fuzz_target!(|input: &[u8]| {
-    let mut formats: [Box<dyn Exporter>; 4] = [
+    let mut formats: [Box<dyn Exporter>; 5] = [
         Box::new(Ndjson::new(Vec::new(), Instant::now())),
         Box::new(Csv::new(Vec::new())),
+        Box::new(Mcap::new(Vec::new(), &BTreeMap::new()).expect("a Vec takes all")),
         Box::new(Pcapng::new(Vec::new())),
         Box::new(Robustness::new()),
     ];
@@ -48,7 +53,7 @@ fuzz_target!(|input: &[u8]| {
                 }
                 1 => {
                     if let Ok(headers) = Headers::decode(record) {
-                        format.headers(&headers);
+                        format.headers(at, &headers).expect("a Vec takes all");
                     }
                 }
                 _ => {
@@ -57,13 +62,17 @@ fuzz_target!(|input: &[u8]| {
                     let Ok(meta) = Meta::decode(meta) else {
                         continue;
                     };
+                    let path = PATHS[usize::from(kind >> 2) % PATHS.len()];
+                    let (service, method) = path[1..].split_once('/').expect("a path");
+                    let side = meta.from().side().unwrap_or(Side::Client);
                     let passed = Passed {
                         times: Times {
                             whole: at,
                             began: at,
                         },
                         meta: &meta,
-                        path: PATHS[usize::from(kind >> 2) % PATHS.len()],
+                        path,
+                        channel: Channels::all().of_method(service, method, side),
                         offset: 0,
                         data: &Bytes::copy_from_slice(data),
                         last: true,

@@ -125,6 +125,17 @@ impl Shared {
 }
 
 impl World {
+    /// One that says it is what most etcds are.
+    pub fn new(store: Store, future: Future, identity: Identity) -> World {
+        World {
+            store,
+            future,
+            identity,
+            version: OWN_VERSION.into(),
+            tally: Tally::default(),
+        }
+    }
+
     /// Says in a header who answers.
     pub(super) fn sign(&self, header: &mut Option<ResponseHeader>) {
         if let Some(header) = header {

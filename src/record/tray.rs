@@ -112,7 +112,10 @@ mod tests {
         assert!(!tray.put(vec![3; FULL]));
         assert!(!tray.put(vec![4]));
         let Taken { bytes, more } = tray.take(&mut Vec::new());
-        assert_eq!((bytes.len(), &bytes[..3], more), (FULL + 2, &[1, 2, 3][..], true));
+        assert_eq!(
+            (bytes.len(), &bytes[..3], more),
+            (FULL + 2, &[1, 2, 3][..], true)
+        );
         let Taken { bytes, more } = tray.take(&mut Vec::new());
         assert_eq!((bytes, more), (vec![4], false));
         assert!(tray.take(&mut Vec::new()).bytes.is_empty());

@@ -7,7 +7,9 @@ use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 
 use super::mapped::Answer;
 use super::numbering::Numbering;
+use crate::etcd::Method;
 use crate::etcd::schema::descriptor_pool;
+use crate::etcd::schema::etcdserverpb as pb;
 use crate::record::redact::{RecordingKey, redacted_hash, scrub_text};
 
 /// How an answer is to the recorded one.
@@ -42,6 +44,29 @@ impl fmt::Display for Difference {
         } = self;
         write!(f, "{field}: recorded {recorded}, answered {answered}")
     }
+}
+
+/// Holds a method's answer against the recorded one. `None` if that cannot be read, or
+/// the method is none that is driven.
+pub fn answers_of(
+    method: Method,
+    recorded: &Bytes,
+    answered: &Bytes,
+    numbers: &mut Numbering,
+    key: Option<&RecordingKey>,
+) -> Option<Likeness> {
+    let answers = match method {
+        Method::Range => answers::<pb::RangeResponse>,
+        Method::Put => answers::<pb::PutResponse>,
+        Method::DeleteRange => answers::<pb::DeleteRangeResponse>,
+        Method::Txn => answers::<pb::TxnResponse>,
+        Method::Compact => answers::<pb::CompactionResponse>,
+        Method::LeaseGrant => answers::<pb::LeaseGrantResponse>,
+        Method::LeaseRevoke => answers::<pb::LeaseRevokeResponse>,
+        Method::LeaseTimeToLive => answers::<pb::LeaseTimeToLiveResponse>,
+        _ => return None,
+    };
+    answers(recorded, answered, numbers, key)
 }
 
 /// Holds an answer against the recorded one. `None` if that cannot be read.

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tonic::Status;
 use tonic::codegen::tokio_stream;
 
-use super::compare::{Difference, Likeness, answers};
+use super::compare::{Difference, Likeness, answers_of};
 use super::live::Live;
 use super::mapped;
 use super::numbering::Numbering;
@@ -259,29 +259,7 @@ impl<'b> Replay<'b> {
             (Some(recorded), Ok(answered)) => {
                 let key = self.options.key.as_ref();
                 let numbers = &mut self.numbers;
-                let likeness = match call.method() {
-                    Method::Range => {
-                        answers::<pb::RangeResponse>(recorded, &answered, numbers, key)
-                    }
-                    Method::Put => answers::<pb::PutResponse>(recorded, &answered, numbers, key),
-                    Method::DeleteRange => {
-                        answers::<pb::DeleteRangeResponse>(recorded, &answered, numbers, key)
-                    }
-                    Method::Txn => answers::<pb::TxnResponse>(recorded, &answered, numbers, key),
-                    Method::Compact => {
-                        answers::<pb::CompactionResponse>(recorded, &answered, numbers, key)
-                    }
-                    Method::LeaseGrant => {
-                        answers::<pb::LeaseGrantResponse>(recorded, &answered, numbers, key)
-                    }
-                    Method::LeaseRevoke => {
-                        answers::<pb::LeaseRevokeResponse>(recorded, &answered, numbers, key)
-                    }
-                    Method::LeaseTimeToLive => {
-                        answers::<pb::LeaseTimeToLiveResponse>(recorded, &answered, numbers, key)
-                    }
-                    _ => None,
-                };
+                let likeness = answers_of(call.method(), recorded, &answered, numbers, key);
                 likeness.unwrap_or_else(|| {
                     Likeness::Different(Difference {
                         field: "answer".to_owned(),

@@ -232,8 +232,14 @@ impl WatchRow {
     }
 }
 
+/// `{:.10}` has at most ten rows in each table, and says how many there are besides.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let most = f.precision().unwrap_or(usize::MAX);
+        let more = |rows: usize| match rows.saturating_sub(most) {
+            0 => None,
+            more => Some(format!("and {} more", grouped(more as u64))),
+        };
         let calls = self.calls();
         let mut table = Table::new(
             2,
@@ -241,7 +247,7 @@ impl fmt::Display for Summary {
                 "VERB", "RESOURCE", "CALLS", "ERRORS", "P50", "P99", "MAX", "SENT", "RECEIVED",
             ],
         );
-        for row in &calls {
+        for row in calls.iter().take(most) {
             table.row([
                 row.verb.to_owned(),
                 or_dash(row.resource),
@@ -253,6 +259,12 @@ impl fmt::Display for Summary {
                 size(row.sent),
                 size(row.received),
             ]);
+        }
+        if let Some(more) = more(calls.len()) {
+            table.row(std::array::from_fn(|n| match n {
+                0 => more.clone(),
+                _ => String::new(),
+            }));
         }
         let sum =
             |of: fn(&CallFigures<'_>) -> u64| calls.iter().map(of).fold(0, u64::saturating_add);
@@ -278,7 +290,7 @@ impl fmt::Display for Summary {
                     "LAG MAX",
                 ],
             );
-            for row in &watches {
+            for row in watches.iter().take(most) {
                 table.row([
                     or_dash(row.resource),
                     grouped(row.created),
@@ -289,6 +301,12 @@ impl fmt::Display for Summary {
                     lag(row.lag_p99_micros),
                     lag(row.lag_max_micros),
                 ]);
+            }
+            if let Some(more) = more(watches.len()) {
+                table.row(std::array::from_fn(|n| match n {
+                    0 => more.clone(),
+                    _ => String::new(),
+                }));
             }
             write!(f, "\n{table}")?;
         }

@@ -4,6 +4,7 @@
 
 mod captures;
 mod control;
+mod demo;
 mod export;
 mod import;
 mod live;

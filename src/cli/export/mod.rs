@@ -16,13 +16,15 @@ use super::look::{Asked, WhichFlags, said};
 use super::progress::Progress;
 use super::{Failure, io_reason};
 use crate::record::export::csv::Csv;
+use crate::record::export::mcap::Mcap;
 use crate::record::export::ndjson::Ndjson;
 #[cfg(feature = "parquet")]
 use crate::record::export::parquet::Parquet;
 use crate::record::export::pcapng::Pcapng;
 use crate::record::export::robustness::Robustness;
 use crate::record::export::{Exporter, Passed};
-use crate::record::reader::{Item, Joined, Query, Refusal, Wants, Wholeness};
+use crate::record::reader::item::Path as MethodPath;
+use crate::record::reader::{About, Item, Joined, Query, Refusal, Wants, Wholeness};
 use crate::trace::{grouped, size};
 
 /// Nobody is told of what is done in less.
@@ -48,6 +50,9 @@ Examples:
 
   Packets for Wireshark, only those of the calls on pods:
     etcdtap export calls.mcap --to pcapng --resource pods -o pods.pcapng
+
+  A recording of its own, of one minute:
+    etcdtap export calls.mcap --to mcap --from 08:05 --until 08:06 -o minute.mcap
 
   A report that etcd's robustness tests check:
     etcdtap export calls.mcap --to robustness -o report
@@ -105,6 +110,8 @@ enum Format {
     /// The log, one row a line, with types
     #[cfg(feature = "parquet")]
     Parquet,
+    /// A part of the recording, as a recording
+    Mcap,
     /// The traffic, as packets
     Pcapng,
     /// The calls and watches, as etcd's robustness tests report them: a folder
@@ -116,12 +123,13 @@ impl Format {
         matches!(self, Format::Ndjson | Format::Csv)
     }
 
-    fn exporter(self, out: Box<dyn Write + Send>) -> io::Result<Box<dyn Exporter>> {
+    fn exporter(self, out: Box<dyn Write + Send>, about: &About) -> io::Result<Box<dyn Exporter>> {
         Ok(match self {
             Format::Ndjson => Box::new(Ndjson::new(out, Instant::now())),
             Format::Csv => Box::new(Csv::new(out)),
             #[cfg(feature = "parquet")]
             Format::Parquet => Box::new(Parquet::new(out)?),
+            Format::Mcap => Box::new(Mcap::new(out, &about.notes)?),
             Format::Pcapng => Box::new(Pcapng::new(out)),
             Format::Robustness => Box::new(Robustness::new()),
         })
@@ -187,7 +195,7 @@ fn write(
     output: &mut Output,
     progress: &mut Progress,
 ) -> Result<Written, Trouble> {
-    let mut exporter = format.exporter(output.writer()?)?;
+    let mut exporter = format.exporter(output.writer()?, asked.recordings.about())?;
     let mut selected = Selected::new(asked);
     let query = if !exporter.wants_messages() {
         asked.query.clone()
@@ -204,11 +212,10 @@ fn write(
         selected.choose()
     };
     let reading = asked.recordings.read(query);
-    // Packets do not mind parts.
-    let most = if format == Format::Pcapng {
-        0
-    } else {
-        MOST_JOINED
+    let most = match format {
+        // They do not mind parts.
+        Format::Mcap | Format::Pcapng => 0,
+        _ => MOST_JOINED,
     };
     let mut joined = Joined::new(reading, most);
     let mut lines = 0;
@@ -221,13 +228,17 @@ fn write(
                     lines += 1;
                 }
             }
-            Item::Headers { headers, .. } => exporter.headers(headers),
+            Item::Headers { at, headers } => exporter.headers(*at, headers)?,
             Item::Message(message) => {
                 if selected.call(message.meta.connection, message.meta.stream) {
                     exporter.passed(&Passed {
                         times: message.times,
                         meta: &message.meta,
                         path: &message.path.text(),
+                        channel: match message.path {
+                            MethodPath::Known(channel) => Some(channel),
+                            MethodPath::Other(_) => None,
+                        },
                         offset: 0,
                         data: &message.data,
                         last: true,
@@ -240,13 +251,19 @@ fn write(
                         times: part.times,
                         meta: &part.meta,
                         path: &part.path,
+                        channel: None,
                         offset: part.offset,
                         data: &part.data,
                         last: part.last,
                     })?;
                 }
             }
-            Item::Content { .. } | Item::Loss { .. } => {}
+            Item::Content { times, content } => {
+                if selected.call(content.connection, content.stream) {
+                    exporter.content(*times, content)?;
+                }
+            }
+            Item::Loss { at, loss } => exporter.loss(*at, loss)?,
         }
         output.append(exporter.take(false))?;
         told(progress, lines, output.bytes());

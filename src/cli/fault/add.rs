@@ -49,7 +49,7 @@ Exit codes: 0 added; 1 nobody answers; 2 wrong usage, a name that is taken.";
 #[command(arg_required_else_help = true)]
 pub(super) struct AddArgs {
     #[command(flatten)]
-    spec: SpecFlags,
+    pub spec: SpecFlags,
 
     /// Take the faults from this file, a plan or a single fault; `-` is standard input
     #[arg(long, value_name = "FILE")]

@@ -3,6 +3,7 @@
 mod action;
 mod add;
 mod check;
+mod commanded;
 pub(super) mod list;
 pub(super) mod plan_file;
 mod spec;
@@ -13,6 +14,8 @@ mod yaml;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+
+pub(super) use commanded::CommandedFault;
 
 use super::admin::{Admin, AdminFlags};
 use super::{Failure, print};

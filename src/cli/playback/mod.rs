@@ -219,16 +219,13 @@ impl Start {
         if self.read_only {
             store.close();
         }
+        let future = match self.plays {
+            true => future,
+            false => Future::default(),
+        };
         World {
-            store,
-            future: if self.plays {
-                future
-            } else {
-                Future::default()
-            },
-            identity,
             version,
-            tally: Tally::default(),
+            ..World::new(store, future, identity)
         }
     }
 

@@ -11,7 +11,7 @@ use crate::relay::Peers;
 
 /// Gives every connection a judge that goes by what the armory holds.
 #[derive(Debug)]
-pub(super) struct Armed {
+pub(in crate::cli) struct Armed {
     /// The faults.
     pub armory: Arc<Armory>,
     /// Where the API server's objects are.

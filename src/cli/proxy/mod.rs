@@ -1,7 +1,7 @@
 //! `etcdtap proxy`.
 
 pub(super) mod address;
-mod armed;
+pub(super) mod armed;
 mod faults;
 mod flags;
 mod measured;

@@ -12,6 +12,7 @@ use clap::Args;
 use tokio::signal::unix::SignalKind;
 
 use self::target::TargetFlags;
+pub(super) use self::target::reach;
 use super::interruption::{INTERRUPTED, listen};
 use super::look::{refused, said};
 use super::progress::Progress;

@@ -62,21 +62,7 @@ impl TargetFlags {
         let upstream =
             Upstream::parse(&url).map_err(|wrong| Failure::asked(format!("--target: {wrong}")))?;
         let tls = self.tls(&upstream)?;
-        let name = upstream.to_string().into();
-        let dialer = Dialer::new(upstream, &tls)
-            .map_err(|error| Failure::asked(format!("--target: {error}")))?;
-        let dialer = Arc::new(dialer);
-        Ok(Reach {
-            name,
-            dial: Arc::new(move || {
-                let dialer = Arc::clone(&dialer);
-                Box::pin(async move {
-                    let end = dialer.dial().await.map_err(io::Error::other)?;
-                    Ok(Box::new(end) as Box<dyn Duplex>)
-                })
-            }),
-            user: self.user()?,
-        })
+        reach(upstream, &tls, self.user()?)
     }
 
     /// What may be why a target is gone as soon as it is there. In TLS 1.3 a server
@@ -168,4 +154,27 @@ impl TargetFlags {
             password,
         }))
     }
+}
+
+/// How an etcd is reached.
+pub(in crate::cli) fn reach(
+    upstream: Upstream,
+    tls: &UpstreamTls,
+    user: Option<User>,
+) -> Result<Reach, Failure> {
+    let name = upstream.to_string().into();
+    let dialer =
+        Dialer::new(upstream, tls).map_err(|error| Failure::asked(format!("--target: {error}")))?;
+    let dialer = Arc::new(dialer);
+    Ok(Reach {
+        name,
+        dial: Arc::new(move || {
+            let dialer = Arc::clone(&dialer);
+            Box::pin(async move {
+                let end = dialer.dial().await.map_err(io::Error::other)?;
+                Ok(Box::new(end) as Box<dyn Duplex>)
+            })
+        }),
+        user,
+    })
 }

@@ -34,7 +34,8 @@ impl<W: Write> Csv<W> {
         if !self.titled {
             self.titled = true;
             self.writer
-                .write_record(COLUMNS.iter().map(|column| column.name))?;
+                .write_record(COLUMNS.iter().map(|column| column.name))
+                .map_err(written)?;
         }
         Ok(())
     }
@@ -45,18 +46,17 @@ impl<W: Write> Exporter for Csv<W> {
         self.title()?;
         let mut digits = Buffer::new();
         for column in COLUMNS {
-            match column.cell(line.at, &line.line) {
-                Cell::Absent => self.writer.write_field("")?,
-                Cell::Text(text) => self.writer.write_field(text.as_bytes())?,
-                Cell::Integer(number) => self.writer.write_field(digits.format(number))?,
-                Cell::Boolean(yes) => {
-                    self.writer
-                        .write_field(if yes { "true" } else { "false" })?;
-                }
-                Cell::Moment(micros) => self.writer.write_field(moment(micros))?,
-            }
+            let field = match column.cell(line.at, &line.line) {
+                Cell::Absent => self.writer.write_field(""),
+                Cell::Text(text) => self.writer.write_field(text.as_bytes()),
+                Cell::Integer(number) => self.writer.write_field(digits.format(number)),
+                Cell::Boolean(true) => self.writer.write_field("true"),
+                Cell::Boolean(false) => self.writer.write_field("false"),
+                Cell::Moment(micros) => self.writer.write_field(moment(micros)),
+            };
+            field.map_err(written)?;
         }
-        self.writer.write_record(None::<&[u8]>)?;
+        self.writer.write_record(None::<&[u8]>).map_err(written)?;
         Ok(())
     }
 
@@ -64,6 +64,14 @@ impl<W: Write> Exporter for Csv<W> {
         // A recording without a line still has columns.
         self.title()?;
         self.writer.flush()
+    }
+}
+
+/// The library's errors hide of which kind the output's are.
+fn written(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`columns`] | a line of the log as a row of a table |
 //! | [`csv`] | rows as CSV |
 //! | [`parquet`] | rows as Parquet, with types |
+//! | [`mcap`] | a part of the recording, as a recording |
 //! | [`pcapng`] | calls as packets |
 //! | [`robustness`] | calls as the report of etcd's robustness tests |
 
@@ -16,6 +17,7 @@ pub mod columns;
 pub mod csv;
 #[cfg(test)]
 mod fixtures;
+pub mod mcap;
 pub mod ndjson;
 #[cfg(feature = "parquet")]
 pub mod parquet;
@@ -28,7 +30,8 @@ use bytes::Bytes;
 
 use super::container::Times;
 use super::reader::Line;
-use super::schema::v1::{Headers, Meta};
+use super::schema::ChannelId;
+use super::schema::v1::{Content, Headers, Loss, Meta};
 
 /// What writes a format.
 pub trait Exporter {
@@ -38,9 +41,13 @@ pub trait Exporter {
     /// If what was known by then cannot be written.
     fn line(&mut self, line: &Line) -> io::Result<()>;
 
-    /// A header block, before the messages that refer to it.
-    fn headers(&mut self, headers: &Headers) {
-        let _ = headers;
+    /// A header block and when it passed, before the messages that refer to it.
+    ///
+    /// # Errors
+    /// As of [`Exporter::line`].
+    fn headers(&mut self, at: u64, headers: &Headers) -> io::Result<()> {
+        let _ = (at, headers);
+        Ok(())
     }
 
     /// A message, or a part of one.
@@ -49,6 +56,24 @@ pub trait Exporter {
     /// As of [`Exporter::line`].
     fn passed(&mut self, passed: &Passed<'_>) -> io::Result<()> {
         let _ = passed;
+        Ok(())
+    }
+
+    /// The content of a plain HTTP request or answer was seen.
+    ///
+    /// # Errors
+    /// As of [`Exporter::line`].
+    fn content(&mut self, times: Times, content: &Content) -> io::Result<()> {
+        let _ = (times, content);
+        Ok(())
+    }
+
+    /// Something could not be recorded, and when that was said.
+    ///
+    /// # Errors
+    /// As of [`Exporter::line`].
+    fn loss(&mut self, at: u64, loss: &Loss) -> io::Result<()> {
+        let _ = (at, loss);
         Ok(())
     }
 
@@ -85,6 +110,8 @@ pub struct Passed<'a> {
     pub meta: &'a Meta,
     /// The path of its call: `/etcdserverpb.KV/Range`.
     pub path: &'a str,
+    /// Where it stands in the recording, if it is whole and of a method that we know.
+    pub channel: Option<ChannelId>,
     /// Where the part begins in the message; 0 for a whole one.
     pub offset: u64,
     /// The bytes; what was hidden in them are stars, or nothing is here.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use http::Uri;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::known::Known;
 use super::heads::Origin;
+use super::known::Known;
 use super::link::Link;
 use super::pace::Pace;
 use super::prepare::prepare;
@@ -169,7 +169,11 @@ impl<'a> Drive<'a> {
             .parse()
             .map_err(|_| Lost(format!("{name} is no address")))?;
         self.origin = Origin {
-            authority: uri.authority().map(ToString::to_string).unwrap_or_default().into(),
+            authority: uri
+                .authority()
+                .map(ToString::to_string)
+                .unwrap_or_default()
+                .into(),
             is_tls: uri.scheme_str() == Some("https"),
             token: target.token(),
         };

@@ -154,3 +154,16 @@ pods              1      1       0         0        -        -        -
 
 connections: 1, and 1 that failed; plain HTTP requests: 1
 ";
+
+#[test]
+fn a_table_may_be_cut_to_its_first_rows() {
+    let time = Time::new();
+    let summary = summary_of(time, a_little_of_everything(time));
+    let rows = summary.calls().len();
+    assert!(rows > 2, "{rows}");
+    let whole = summary.to_string();
+    assert!(!whole.contains(" more"), "{whole}");
+    let cut = format!("{summary:.1}");
+    assert!(cut.contains(&format!("and {} more", rows - 1)), "{cut}");
+    assert!(cut.lines().any(|line| line.starts_with("total")), "{cut}");
+}

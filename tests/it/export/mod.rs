@@ -2,11 +2,13 @@
 //! whoever reads that format.
 
 mod packets;
+mod part;
 mod recorded;
 mod report;
 mod tables;
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use aho_corasick::AhoCorasick;
 
@@ -14,7 +16,7 @@ use crate::pcap;
 use crate::redaction::beginnings;
 use recorded::{Recorded, export};
 
-const FORMATS: [&str; 5] = ["ndjson", "csv", "parquet", "pcapng", "robustness"];
+const FORMATS: [&str; 6] = ["ndjson", "csv", "parquet", "mcap", "pcapng", "robustness"];
 
 /// Whether a token begins in it, in any encoding.
 fn holds_a_token(bytes: &[u8]) -> bool {
@@ -118,6 +120,25 @@ fn filters_choose_the_lines_that_the_live_log_would() {
 }
 
 #[test]
+fn who_stops_reading_is_told_nothing() {
+    let recorded = Recorded::of(&pcap::APISERVER_0_36);
+    for format in ["ndjson", "csv"] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_etcdtap"))
+            .arg("export")
+            .arg(recorded.path())
+            .args(["--to", format])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), &*errors), (Some(0), ""), "{format}");
+    }
+}
+
+#[test]
 fn what_is_asked_wrongly_is_said_in_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("notes.txt");
@@ -142,7 +163,11 @@ fn what_is_asked_wrongly_is_said_in_a_sentence() {
     let recorded = Recorded::of(&pcap::APISERVER_0_36[..1]);
     let path = recorded.path();
     let path = path.to_str().unwrap();
-    for (format, says) in [("pcapng", "no text"), ("robustness", "a folder")] {
+    for (format, says) in [
+        ("mcap", "no text"),
+        ("pcapng", "no text"),
+        ("robustness", "a folder"),
+    ] {
         let ran = export(&[path, "--to", format]);
         assert_eq!(ran.code, Some(2), "{}", ran.stderr);
         assert!(ran.stderr.contains(says), "{}", ran.stderr);

@@ -1,6 +1,6 @@
 //! A capture as a recording, made by the recorder itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -65,11 +65,8 @@ impl Recorded {
         self.folder.path().join("calls.mcap")
     }
 
-    fn items(&self) -> Vec<Item> {
-        let recordings = Recordings::open(&[self.path()]).unwrap();
-        let reading = recordings.read(Query::all(Wants::ALL));
-        let joined = Joined::new(reading, usize::MAX / 8);
-        joined.collect::<Result<_, _>>().unwrap()
+    pub fn items(&self) -> Vec<Item> {
+        items(&self.path())
     }
 
     pub fn lines(&self) -> Vec<Line> {
@@ -88,6 +85,14 @@ impl Recorded {
         });
         messages.collect()
     }
+}
+
+/// What a recording holds.
+pub fn items(path: &Path) -> Vec<Item> {
+    let recordings = Recordings::open(&[path.to_owned()]).unwrap();
+    let reading = recordings.read(Query::all(Wants::ALL));
+    let joined = Joined::new(reading, usize::MAX / 8);
+    joined.collect::<Result<_, _>>().unwrap()
 }
 
 /// All segments of a capture in the order of time, through the core and the trace.

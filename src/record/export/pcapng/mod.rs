@@ -201,12 +201,12 @@ impl<W: Write> Exporter for Pcapng<W> {
         self.happen()
     }
 
-    fn headers(&mut self, headers: &Headers) {
-        if headers.trailers {
-            return;
+    fn headers(&mut self, _: u64, headers: &Headers) -> io::Result<()> {
+        if !headers.trailers {
+            let fields = headers.fields.iter().map(deed::field).collect();
+            self.headers.insert(headers.id, fields);
         }
-        let fields = headers.fields.iter().map(deed::field).collect();
-        self.headers.insert(headers.id, fields);
+        Ok(())
     }
 
     fn passed(&mut self, passed: &Passed<'_>) -> io::Result<()> {

@@ -39,6 +39,7 @@ impl Script {
             ..meta
         };
         let passed = Passed {
+            channel: None,
             times: Times {
                 whole: at,
                 began: at,

@@ -38,6 +38,7 @@ impl Script {
             began: at,
         };
         let passed = Passed {
+            channel: None,
             times,
             meta: &meta,
             path,
@@ -326,6 +327,7 @@ fn bytes_that_are_no_message_are_counted_and_nothing_more() {
         "/",
     ] {
         let passed = Passed {
+            channel: None,
             times,
             meta: &meta,
             path,
