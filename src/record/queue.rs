@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashSet;
 
 use super::batch::Toll;
-use super::tray::{Taken, Tray};
+use super::tray::Tray;
 
 /// What happens when the disk cannot keep up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,10 +73,8 @@ impl Parcel {
             Parcel::Lines(lines) => {
                 PARCEL + lines.bytes.capacity() + lines.marks.capacity() * size_of::<Mark>()
             }
-            // Its bytes are counted where they are put, and it may be taken several
-            // times.
-            Parcel::Tray(_) => 0,
-            Parcel::Gone { .. } | Parcel::Wake => PARCEL,
+            // Its bytes are counted where they are put.
+            Parcel::Tray(_) | Parcel::Gone { .. } | Parcel::Wake => PARCEL,
         }
     }
 }
@@ -232,32 +230,22 @@ impl Outlet {
 
     /// Counts what waits as lost: nobody takes it any more.
     pub fn abandon(&self) {
+        let mut calls = FxHashSet::default();
+        let mut lost = Lost::default();
         while let Ok(parcel) = self.parcels.try_recv() {
             self.taken(&parcel);
             match &parcel {
-                Parcel::Tray(tray) => self.abandon_tray(tray),
-                Parcel::Lines(lines) => self.shared.lose(Lost {
-                    lines: lines.marks.len() as u64,
-                    ..Lost::default()
-                }),
+                Parcel::Tray(tray) => {
+                    let bytes = tray.take(&mut Vec::new());
+                    self.freed(bytes.len());
+                    let toll = Toll::of(&bytes);
+                    lost.messages += toll.messages;
+                    lost.bytes += toll.bytes;
+                    let streams = toll.calls.into_iter();
+                    calls.extend(streams.map(|stream| (tray.connection, stream)));
+                }
+                Parcel::Lines(lines) => lost.lines += lines.marks.len() as u64,
                 Parcel::Gone { .. } | Parcel::Wake => {}
-            }
-        }
-    }
-
-    /// Counts what lies in a tray as lost.
-    pub fn abandon_tray(&self, tray: &Tray) {
-        let mut calls = FxHashSet::default();
-        let mut lost = Lost::default();
-        loop {
-            let Taken { bytes, more } = tray.take(&mut Vec::new());
-            self.freed(bytes.len());
-            let toll = Toll::of(&bytes);
-            calls.extend(toll.calls);
-            lost.messages += toll.messages;
-            lost.bytes += toll.bytes;
-            if !more {
-                break;
             }
         }
         lost.calls = calls.len() as u64;

@@ -1,15 +1,19 @@
 //! Where a connection leaves what it hands over, until the recorder takes it.
 //!
-//! The recorder hears once of all that came since it looked last, and empty buffers
-//! go back the way that full ones came: in a steady stream none is made or freed.
+//! The recorder hears once of what came since it looked last, and empty buffers go
+//! back the way that full ones came: in a steady stream none is made or freed.
 //! The lock is the connection's own and is held for the length of a move, or of the
 //! copy of one input.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A buffer that is this long is full: another one follows it.
+/// A buffer that is this long is handed over before an input is through.
 pub(super) const FULL: usize = 256 * 1024;
+
+/// What lies there is sealed from so many bytes on, and the recorder told of what
+/// follows by itself: so what it takes is never far ahead of the lines about it.
+const SEALED: usize = 64 * 1024;
 
 /// What one connection handed over and the recorder did not take yet.
 #[derive(Debug)]
@@ -19,25 +23,15 @@ pub struct Tray {
     left: Mutex<Left>,
 }
 
+/// The recorder is told once of each buffer that has anything in it.
 #[derive(Debug, Default)]
 struct Left {
-    /// Buffers that are full, the oldest first.
-    full: VecDeque<Vec<u8>>,
+    /// Buffers that nothing is added to any more, the oldest first.
+    sealed: VecDeque<Vec<u8>>,
     /// The one that follows them.
     open: Vec<u8>,
     /// One that is empty, for the connection to write into.
     spare: Vec<u8>,
-    /// The recorder has been told that there is something.
-    told: bool,
-}
-
-/// What was taken from a tray.
-#[derive(Debug)]
-pub struct Taken {
-    /// The oldest buffer, which may be empty.
-    pub bytes: Vec<u8>,
-    /// There is more, and the recorder will not be told again.
-    pub more: bool,
 }
 
 impl Tray {
@@ -57,36 +51,36 @@ impl Tray {
     /// Leaves what was written, behind what lies there. Says whether the recorder has
     /// to be told.
     pub fn put(&self, mut bytes: Vec<u8>) -> bool {
+        if bytes.is_empty() {
+            return false;
+        }
         let mut left = self.lock();
-        if left.open.is_empty() {
-            std::mem::swap(&mut left.open, &mut bytes);
-        } else {
-            left.open.append(&mut bytes);
+        let begins = left.open.is_empty();
+        match begins {
+            true => std::mem::swap(&mut left.open, &mut bytes),
+            false => left.open.append(&mut bytes),
         }
         if left.spare.capacity() == 0 {
             left.spare = bytes;
         }
-        if left.open.len() >= FULL {
-            let full = std::mem::take(&mut left.open);
-            left.full.push_back(full);
+        if left.open.len() >= SEALED {
+            let sealed = std::mem::take(&mut left.open);
+            left.sealed.push_back(sealed);
         }
-        let is_something = !left.open.is_empty() || !left.full.is_empty();
-        !std::mem::replace(&mut left.told, is_something) && is_something
+        begins
     }
 
-    /// Takes the oldest buffer. The connection gets `spare`, if it has no other.
-    pub fn take(&self, spare: &mut Vec<u8>) -> Taken {
+    /// Takes the oldest buffer, once for each time that the recorder was told. The
+    /// connection gets `spare`, if it has no other.
+    pub fn take(&self, spare: &mut Vec<u8>) -> Vec<u8> {
         let mut left = self.lock();
-        let bytes = match left.full.pop_front() {
-            Some(bytes) => bytes,
-            None => std::mem::take(&mut left.open),
-        };
         if left.spare.capacity() == 0 {
             left.spare = std::mem::take(spare);
         }
-        let more = !left.full.is_empty() || !left.open.is_empty();
-        left.told = more;
-        Taken { bytes, more }
+        match left.sealed.pop_front() {
+            Some(bytes) => bytes,
+            None => std::mem::take(&mut left.open),
+        }
     }
 
     /// Takes the spare buffer back.
@@ -104,22 +98,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_put_is_taken_in_order_and_told_once() {
+    fn what_is_put_is_taken_in_order_and_told_once_a_buffer() {
         let tray = Tray::new(1);
+        let take = || tray.take(&mut Vec::new());
         assert!(!tray.put(Vec::new()));
         assert!(tray.put(vec![1]));
         assert!(!tray.put(vec![2]));
-        assert!(!tray.put(vec![3; FULL]));
-        assert!(!tray.put(vec![4]));
-        let Taken { bytes, more } = tray.take(&mut Vec::new());
-        assert_eq!(
-            (bytes.len(), &bytes[..3], more),
-            (FULL + 2, &[1, 2, 3][..], true)
-        );
-        let Taken { bytes, more } = tray.take(&mut Vec::new());
-        assert_eq!((bytes, more), (vec![4], false));
-        assert!(tray.take(&mut Vec::new()).bytes.is_empty());
+        assert!(!tray.put(vec![3; SEALED]));
+        assert!(tray.put(vec![4; SEALED]));
         assert!(tray.put(vec![5]));
+        let bytes = take();
+        assert_eq!((bytes.len(), &bytes[..3]), (SEALED + 2, &[1, 2, 3][..]));
+        assert_eq!(take(), [4; SEALED]);
+        assert_eq!(take(), [5]);
+        assert!(take().is_empty());
+        assert!(tray.put(vec![6]));
     }
 
     #[test]
@@ -129,9 +122,9 @@ mod tests {
         // A line about it may be on its way to the recorder.
         let mut next = tray.spare();
         next.push(2);
-        assert_eq!(tray.take(&mut Vec::new()).bytes, [1]);
+        assert_eq!(tray.take(&mut Vec::new()), [1]);
         assert!(tray.put(next));
-        assert_eq!(tray.take(&mut Vec::new()).bytes, [2]);
+        assert_eq!(tray.take(&mut Vec::new()), [2]);
     }
 
     #[test]
@@ -152,6 +145,6 @@ mod tests {
         buffer.push(3);
         tray.put(buffer);
         assert_eq!(tray.reclaim().capacity(), 300);
-        assert_eq!(tray.take(&mut another).bytes, [2, 3]);
+        assert_eq!(tray.take(&mut another), [2, 3]);
     }
 }

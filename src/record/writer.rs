@@ -24,7 +24,6 @@ use super::queue::{Lost, Outlet, Overflow, Parcel};
 use super::recorder::{Recorded, RecorderOptions};
 use super::redact::Policy;
 use super::schema::ChannelId;
-use super::tray::{Taken, Tray};
 use crate::trace::Anchor;
 use spares::Spares;
 
@@ -51,8 +50,6 @@ const SLOW: &str = "the disk could not keep up";
 /// What writes a recording, before it has a thread and on it.
 pub(super) struct Writer {
     outlet: Outlet,
-    /// A tray that holds more than was taken of it.
-    unfinished: Option<Arc<Tray>>,
     spares: Spares,
     assembly: Assembly,
     family: Family,
@@ -132,7 +129,6 @@ impl Writer {
     ) -> Writer {
         Writer {
             outlet,
-            unfinished: None,
             spares: Spares::default(),
             values: policy.values.as_str().to_owned(),
             run: since_1970(SystemTime::now()),
@@ -181,7 +177,7 @@ impl Writer {
                 self.look(Instant::now());
                 continue;
             }
-            match self.next_parcel() {
+            match self.outlet.parcels.recv_timeout(self.patience()) {
                 Ok(parcel) => {
                     self.take(parcel);
                     // What comes next need not wake this thread.
@@ -195,22 +191,6 @@ impl Writer {
         }
         self.end();
         self.recorded
-    }
-
-    /// What is to be taken next, after waiting for it.
-    fn next_parcel(&mut self) -> Result<Parcel, RecvTimeoutError> {
-        match self.unfinished.take() {
-            Some(tray) => Ok(Parcel::Tray(tray)),
-            None => self.outlet.parcels.recv_timeout(self.patience()),
-        }
-    }
-
-    /// What is to be taken next, if it is there.
-    fn waiting_parcel(&mut self) -> Option<Parcel> {
-        match self.unfinished.take() {
-            Some(tray) => Some(Parcel::Tray(tray)),
-            None => self.outlet.parcels.try_recv().ok(),
-        }
     }
 
     /// How long nothing may come before there is something to do.
@@ -230,7 +210,7 @@ impl Writer {
     fn drain(&mut self) {
         let mut came = 0;
         while !self.takes_nothing()
-            && let Some(parcel) = self.waiting_parcel()
+            && let Ok(parcel) = self.outlet.parcels.try_recv()
         {
             came += self.take(parcel);
             // What packs well fills no piece for long. A disk that takes nothing is
@@ -270,16 +250,13 @@ impl Writer {
         match &parcel {
             Parcel::Tray(tray) => {
                 let mut spare = self.spares.next();
-                let Taken { bytes, more } = tray.take(&mut spare);
+                let bytes = tray.take(&mut spare);
                 self.outlet.freed(bytes.len());
                 came += bytes.len();
                 self.assembly.take(tray.connection, &bytes, &mut sink);
                 self.spares.lent(tray);
                 self.spares.keep(spare);
                 self.spares.keep(bytes);
-                if more {
-                    self.unfinished = Some(Arc::clone(tray));
-                }
             }
             Parcel::Gone { connection } => self.assembly.gone(*connection, &mut sink),
             Parcel::Lines(lines) => {
@@ -542,9 +519,6 @@ impl Writer {
             }
         }
         let refused = self.reason.clone();
-        if let Some(tray) = self.unfinished.take() {
-            self.outlet.abandon_tray(&tray);
-        }
         self.outlet.abandon();
         if self.outlet.lost() != self.told {
             self.reason.get_or_insert_with(|| SLOW.to_owned());

@@ -57,7 +57,7 @@ mod tests {
         spares.keep(Vec::with_capacity(1000));
         let tray = Arc::new(Tray::new(1));
         assert!(tray.put(vec![1]));
-        assert_eq!(tray.take(&mut spares.next()).bytes, [1]);
+        assert_eq!(tray.take(&mut spares.next()), [1]);
         spares.lent(&tray);
         spares.settle();
         assert_eq!(spares.next().capacity(), 1000);

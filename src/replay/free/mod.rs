@@ -10,7 +10,7 @@
 //! | [`schedule`] | what is to be done now |
 //! | `known` | what the target has told, and requests in its numbers |
 //! | `streams` | a watch, or keepalives, at the target |
-//! | [`wire`], `heads` | one HTTP/2 connection, as a client has it; its header blocks |
+//! | [`wire`], [`heads`] | one HTTP/2 connection, as a client has it; its header blocks |
 //! | [`report`] | what came of it |
 //! | `woken`, `sleeper` | which connections have something to do, and when it is time |
 //! | `link` | a connection and its socket |

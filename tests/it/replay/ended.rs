@@ -20,7 +20,7 @@ async fn an_interrupt_ends_with_the_report_so_far() {
     let child = Command::new(env!("CARGO_BIN_EXE_etcdtap"))
         .arg("replay")
         .arg(recorded.path())
-        .args(["--target", &etcd.urls()[0], "--json"])
+        .args(["--target", &etcd.urls()[0], "--compare", "--json"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -52,9 +52,19 @@ impl Secured {
     }
 
     async fn replay(&self, flags: &[String], password: &str) -> (Value, String, Option<i32>) {
+        self.run(&["--compare"], flags, password).await
+    }
+
+    async fn run(
+        &self,
+        how: &[&str],
+        flags: &[String],
+        password: &str,
+    ) -> (Value, String, Option<i32>) {
         let file = self.recorded.path();
         let url = self.etcd.urls()[0].clone();
         let mut args = vec!["replay", file.to_str().unwrap(), "--target", &url, "--json"];
+        args.extend(how);
         args.extend(flags.iter().map(String::as_str));
         let password = [("ETCDTAP_PASSWORD", password)];
         let (output, errors, code) = etcdtap_with(&args, &password).await;
@@ -128,4 +138,18 @@ async fn a_3_4_with_certificates_and_users_is_driven_like_any_other() {
 #[tokio::test]
 async fn a_3_5_with_certificates_and_users_is_driven_like_any_other() {
     with_certificates_and_a_password(Version::V3_5).await;
+}
+
+#[tokio::test]
+async fn load_goes_over_tls_and_shows_the_users_token() {
+    let secured = Secured::start(Version::V3_5).await;
+    let mut flags = secured.certificates();
+    flags.extend(["--user", "root"].map(str::to_owned));
+    let how = ["--speed", "max", "--timeout", "60s"];
+    let (report, errors, code) = secured.run(&how, &flags, PASSWORD).await;
+    assert_eq!((errors.as_str(), code), ("", Some(0)), "{report:#}");
+    assert_eq!(report["ended"], "complete", "{report:#}");
+    assert_eq!(report["new_errors"], 0, "{report:#}");
+    assert_eq!(report["guards"]["held"], 1612, "{report:#}");
+    assert_eq!(report["connections"], report["connections_planned"]);
 }
