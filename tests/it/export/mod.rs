@@ -189,7 +189,7 @@ fn of_a_cut_recording_what_is_whole_is_exported_and_the_rest_is_said() {
     let cut = recorded.folder.path().join("cut.mcap");
     fs::write(&cut, &bytes[..bytes.len() * 2 / 3]).unwrap();
     for format in FORMATS {
-        let out = recorded.folder.path().join(format!("cut.{format}"));
+        let out = recorded.folder.path().join(format!("out.{format}"));
         let ran = export(&[
             cut.to_str().unwrap(),
             "--to",

@@ -242,6 +242,9 @@ async fn what_contradicts_itself_is_refused_in_words() {
         assert_eq!(code, Some(2));
         assert!(errors.contains("--speed 2 is for load"), "{errors}");
     }
+    let (_, errors, code) = run(&recorded.path(), target, &["--from-snapshot", "no.db"]).await;
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("goes with --compare"), "{errors}");
     for speed in ["0", "fast"] {
         let (_, errors, code) = run(&recorded.path(), target, &["--speed", speed]).await;
         assert_eq!(code, Some(2));

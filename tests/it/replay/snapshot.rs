@@ -168,7 +168,7 @@ async fn recorded(version: Version) -> Told {
 async fn from_a_snapshot_of(version: Version) {
     let told = recorded(version).await;
     let before = told.before.to_str().unwrap();
-    let flags = ["--compare", "--from-snapshot", before];
+    let flags = ["--from-snapshot", before];
     // Written by one version, it is driven against both.
     for target in [Version::V3_4, Version::V3_5] {
         let (report, errors, code) = told.replay(target, &flags).await;
