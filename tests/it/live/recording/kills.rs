@@ -1,6 +1,7 @@
 //! `kill -9`, at a hundred random moments: what had been over for longer than the
 //! flush interval is in the file, as a whole.
 
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
