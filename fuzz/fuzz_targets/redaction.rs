@@ -73,6 +73,7 @@ fuzz_target!(|input: &[u8]| {
             assert!(came - pieces.len() <= MOST_HELD + 32);
         }
     }
+    let mut rest = Vec::new();
     let found = redactor.finish(&mut rest);
     pieces.extend(rest);
     check(message, &pieces, &found, treatment);
