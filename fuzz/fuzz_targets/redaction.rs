@@ -102,7 +102,6 @@ fn check(message: &[u8], out: &[u8], findings: &Findings, treatment: Treatment) 
         assert!(at <= start, "they come in order");
         assert_eq!(out[at..start], message[at..start]);
         at = start + found.length as usize;
-        assert!(out[start..at].contains(&b'*') || found.length <= 16);
     }
     assert_eq!(out[at..], message[at..]);
 }
