@@ -9,6 +9,7 @@
 //! | folder | concern |
 //! |---|---|
 //! | [`notation`] | durations and sizes as people write them, and their slips |
+//! | `fnv` | a hash that has to be the same in every release |
 //! | [`http2`] | frames, HPACK, settings, windows (RFC 9113, RFC 7541) |
 //! | [`http1`] | the requests that share etcd's port: `/health`, `/metrics`, the JSON gateway |
 //! | [`relay`] | one connection's two halves, what passes and what was seen |
@@ -38,6 +39,7 @@ pub mod control;
 pub mod etcd;
 pub mod fault;
 pub mod filter;
+mod fnv;
 pub mod grpc;
 pub mod http1;
 pub mod http2;

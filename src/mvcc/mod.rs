@@ -16,7 +16,7 @@
 //! | [`store`] | the store: reads, writes, compaction |
 //! | [`check`] | what etcd refuses without looking at its keys |
 //! | `play` | how it goes on as its recording did |
-//! | [`guard`] | what a compare tells once it has held |
+//! | [`evidence`] | what a compare that held, and a list, tell of keys |
 //! | [`txn`] | compares, and transactions |
 //! | [`lease`] | leases and the keys that hang on them |
 //! | [`watch`] | the watches of one stream |
@@ -25,8 +25,8 @@
 //! Sans-io: `now` is an argument, in nanoseconds of any clock that only rises.
 
 mod check;
+pub mod evidence;
 mod facts;
-pub mod guard;
 pub mod knowledge;
 mod learn;
 pub mod lease;

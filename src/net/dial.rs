@@ -2,14 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client};
 
@@ -36,46 +33,6 @@ impl UpstreamEnd {
         match self {
             UpstreamEnd::Plain(_) => None,
             UpstreamEnd::Tls(tls) => tls.get_ref().1.alpn_protocol(),
-        }
-    }
-}
-
-impl AsyncRead for UpstreamEnd {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            UpstreamEnd::Plain(tcp) => Pin::new(tcp).poll_read(cx, into),
-            UpstreamEnd::Tls(tls) => Pin::new(tls).poll_read(cx, into),
-        }
-    }
-}
-
-impl AsyncWrite for UpstreamEnd {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            UpstreamEnd::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            UpstreamEnd::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            UpstreamEnd::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            UpstreamEnd::Tls(tls) => Pin::new(tls).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            UpstreamEnd::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            UpstreamEnd::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 }

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use crate::etcd::Method;
-use crate::etcd::schema::etcdserverpb::range_request::{SortOrder, SortTarget};
 use crate::etcd::schema::etcdserverpb::request_op::Request;
 use crate::etcd::schema::etcdserverpb::response_op::Response;
 use crate::etcd::schema::etcdserverpb::watch_request::RequestUnion;
@@ -19,7 +18,7 @@ use crate::etcd::schema::etcdserverpb::{
 use crate::etcd::schema::mvccpb::event::EventType;
 use crate::etcd::schema::mvccpb::{Event, KeyValue};
 use crate::http2::Side;
-use crate::mvcc::guard::revision_held;
+use crate::mvcc::evidence::{revision_held, span_listed};
 use crate::mvcc::knowledge::Revisions;
 use crate::mvcc::{Past, PutSeen, Span};
 use crate::record::schema::v1::Hidden;
@@ -283,24 +282,12 @@ impl Reading {
         for kv in &answer.kvs {
             self.seen(kv, !asked.keys_only, at, 0, said);
         }
-        let filtered = asked.min_mod_revision != 0
-            || asked.max_mod_revision != 0
-            || asked.min_create_revision != 0
-            || asked.max_create_revision != 0;
-        let keys_hidden = answer.kvs.iter().any(|kv| is_hidden(&kv.key, said));
-        if filtered || keys_hidden || (asked.count_only && answer.count > 0) {
+        if answer.kvs.iter().any(|kv| is_hidden(&kv.key, said)) {
             return;
         }
-        let mut span = Span::asked(&asked.key, &asked.range_end);
-        if answer.more {
-            let by_key = asked.sort_target == SortTarget::Key as i32
-                && asked.sort_order != SortOrder::Descend as i32;
-            // All keys up to the last one were told.
-            let Some(last) = answer.kvs.last().filter(|_| by_key) else {
-                return;
-            };
-            span.end = Span::key(&Bytes::copy_from_slice(&last.key)).end;
-        }
+        let Some(span) = span_listed(asked, answer) else {
+            return;
+        };
         self.told.past.listed(kept(&span), at);
     }
 

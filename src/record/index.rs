@@ -9,6 +9,7 @@
 use rustc_hash::FxHashSet;
 
 use super::schema::v1::LogLine;
+use crate::fnv::Fnv;
 
 /// Bits a term: about one question in a hundred unpacks a chunk for nothing.
 const BITS_A_TERM: usize = 10;
@@ -58,11 +59,10 @@ impl Kind {
             Kind::Name => b"name:",
             Kind::Method => b"method:",
         };
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for byte in kind.iter().chain(value) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-        hash
+        let mut hash = Fnv::default();
+        hash.add(kind);
+        hash.add(value);
+        hash.hash()
     }
 }
 

@@ -212,11 +212,7 @@ impl Queue {
 impl Outlet {
     /// A parcel was taken: its room is free.
     pub fn taken(&self, parcel: &Parcel) {
-        let shared = &self.shared;
-        shared.queued.fetch_sub(parcel.cost(), Ordering::Relaxed);
-        if shared.overflow == Overflow::Block {
-            shared.room.notify_all();
-        }
+        self.freed(parcel.cost());
     }
 
     /// Bytes of a tray were taken: their room is free.

@@ -12,10 +12,9 @@ use crate::etcd::schema::etcdserverpb as pb;
 use crate::etcd::schema::mvccpb::event::EventType;
 use crate::etcd::schema::mvccpb::{Event, KeyValue};
 use crate::mvcc::Span;
-use crate::mvcc::guard::revision_held;
+use crate::mvcc::evidence::{revision_held, span_listed};
 use crate::record::traffic::{Book, Call};
 use crate::snapshot::State;
-use pb::range_request::{SortOrder, SortTarget};
 use pb::request_op::Request as AskedOp;
 use pb::response_op::Response as AnsweredOp;
 
@@ -422,23 +421,10 @@ fn not_listed(
     there: &BTreeSet<Bytes>,
     gone: &mut Vec<Bytes>,
 ) {
-    let filtered = asked.min_mod_revision != 0
-        || asked.max_mod_revision != 0
-        || asked.min_create_revision != 0
-        || asked.max_create_revision != 0;
-    if asked.revision != 0 || filtered || (asked.count_only && answer.count > 0) {
+    // Of the past it says nothing of what is there now.
+    let Some(span) = span_listed(asked, answer).filter(|_| asked.revision == 0) else {
         return;
-    }
-    let mut span = Span::asked(&asked.key, &asked.range_end);
-    if answer.more {
-        let by_key = asked.sort_target == SortTarget::Key as i32
-            && asked.sort_order != SortOrder::Descend as i32;
-        // All keys up to the last one were told.
-        let Some(last) = answer.kvs.last().filter(|_| by_key) else {
-            return;
-        };
-        span.end = Span::key(&last.key).end;
-    }
+    };
     let listed: FxHashSet<&Bytes> = answer.kvs.iter().map(|kv| &kv.key).collect();
     let within = there
         .range(span.start.clone()..)

@@ -150,12 +150,7 @@ impl Report {
             "compared": tallies.collect::<serde_json::Map<_, _>>(),
             "differences": listed.collect::<Vec<_>>(),
             "left_out": self.left_out,
-            "presupposed": {
-                "keys": self.presupposed.keys,
-                "unknown_values": self.presupposed.unknown_values,
-                "deletes": self.presupposed.deletes,
-                "leases": self.presupposed.leases,
-            },
+            "presupposed": self.presupposed.to_json(),
         });
         if let Some(restored) = self.restored {
             report["from_snapshot"] = json!({
@@ -218,10 +213,7 @@ impl fmt::Display for Report {
         presupposed(f, &self.presupposed)?;
         left_out(f, &self.left_out)?;
         self.ended.tell(f, self.steps)?;
-        let version = match &*self.version {
-            "" => String::new(),
-            version => format!(" (etcd {version})"),
-        };
+        let version = in_brackets(&self.version);
         let seconds = self.took.as_secs_f64();
         writeln!(f, "{}{version}, in {seconds:.1} s", self.target)
     }
@@ -281,5 +273,24 @@ impl Ended {
             Ended::Interrupted => writeln!(f, "interrupted after {done} of {all} steps"),
             Ended::Lost(reason) => writeln!(f, "ended after {done} of {all} steps: {reason}"),
         }
+    }
+}
+
+/// The version that the target says it is, if it says any.
+pub(super) fn in_brackets(version: &str) -> String {
+    match version {
+        "" => String::new(),
+        version => format!(" (etcd {version})"),
+    }
+}
+
+impl Presupposed {
+    pub(super) fn to_json(self) -> Value {
+        json!({
+            "keys": self.keys,
+            "unknown_values": self.unknown_values,
+            "deletes": self.deletes,
+            "leases": self.leases,
+        })
     }
 }

@@ -9,6 +9,7 @@
 use bytes::Bytes;
 
 use super::{ReadAt, Refusal};
+use crate::fnv::Fnv;
 
 /// What the first field of a meta page is.
 const MAGIC: u32 = 0xED0C_DAED;
@@ -195,9 +196,9 @@ impl Meta {
 
 /// FNV-1a of 64 bits.
 pub(super) fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    let mut hash = Fnv::default();
+    hash.add(bytes);
+    hash.hash()
 }
 
 /// A page, or a run of them.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::cli::{Failure, environment, io_reason};
-use crate::net::{Dialer, KeyPair, Pki, Upstream, UpstreamTls};
+use crate::net::{Dialer, KeyPair, Pki, Upstream, UpstreamEnd, UpstreamTls};
 use crate::replay::reach::{Duplex, Reach, User};
 use crate::replay::target::Lost;
 
@@ -172,7 +172,10 @@ pub(in crate::cli) fn reach(
             let dialer = Arc::clone(&dialer);
             Box::pin(async move {
                 let end = dialer.dial().await.map_err(io::Error::other)?;
-                Ok(Box::new(end) as Box<dyn Duplex>)
+                Ok::<Box<dyn Duplex>, _>(match end {
+                    UpstreamEnd::Plain(tcp) => Box::new(tcp),
+                    UpstreamEnd::Tls(tls) => tls,
+                })
             })
         }),
         user,

@@ -5,7 +5,7 @@
 //! matched just that (of a connection: the client's address without its port, and
 //! the listener). It is no shared generator's next number: then two
 //! connections would make every run different. The hash (FNV-1a, 64 bits) and
-//! the generator (SplitMix64) are written down here, so that no library's next
+//! the generator (SplitMix64) are written down in this crate, so that no library's next
 //! release changes the draws.
 
 use std::f64::consts::TAU;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use crate::fault::plan::{Distribution, Wait};
+use crate::fnv::Fnv;
 
 /// Over so many maps a fault's counters are spread, each with a lock of its own
 /// that only matches take.
@@ -50,7 +51,7 @@ impl Identity {
             hash.add(&(part.len() as u64).to_le_bytes());
             hash.add(part);
         }
-        Identity(mixed(hash.0))
+        Identity(mixed(hash.hash()))
     }
 }
 
@@ -60,7 +61,7 @@ impl Chance {
         hash.add(&seed.to_le_bytes());
         hash.add(fault.as_bytes());
         Chance {
-            root: mixed(hash.0),
+            root: mixed(hash.hash()),
             matched: Default::default(),
         }
     }
@@ -149,23 +150,6 @@ impl Generator {
             .map_or(Wait::LONGEST, |span| span.0.min(Wait::LONGEST));
         let seconds = seconds.clamp(0.0, longest.as_secs_f64());
         Duration::try_from_secs_f64(seconds).unwrap_or(longest)
-    }
-}
-
-/// FNV-1a.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Fnv {
-        Fnv(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    fn add(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
     }
 }
 

@@ -109,7 +109,8 @@ impl<'a> Known<'a> {
         &self.plan.steps[step].act
     }
 
-    fn foreign(&self, step: usize) -> Bytes {
+    /// The Txn that does what others did in a step of the plan.
+    pub fn foreign(&self, step: usize) -> Bytes {
         match self.planned(step) {
             Act::Presuppose(foreigns) => write_foreigns(foreigns, &self.numbers)
                 .encode_to_vec()

@@ -8,7 +8,6 @@ use super::known::Known;
 use super::program::Program;
 use crate::etcd::schema::etcdserverpb as pb;
 use crate::replay::plan::Act;
-use crate::replay::presupposed::write_foreigns;
 use crate::replay::target::{Lost, Target, words};
 
 /// Writes it, one step after the other.
@@ -30,9 +29,8 @@ pub(super) async fn prepare(
                 // One that is there already is as good.
                 let _ = target.unary(path, asked, patience).await?;
             }
-            Act::Presuppose(foreigns) => {
-                let asked = write_foreigns(foreigns, &known.numbers);
-                let asked = asked.encode_to_vec().into();
+            Act::Presuppose(_) => {
+                let asked = known.foreign(step);
                 let path = "/etcdserverpb.KV/Txn";
                 let answer = target.unary(path, asked, patience).await?;
                 let answer = answer.map_err(|status| {

@@ -10,7 +10,7 @@ use super::known::Guards;
 use super::pace::Pace;
 use crate::grpc::Code;
 use crate::replay::presupposed::Presupposed;
-use crate::replay::report::{Ended, left_out, presupposed};
+use crate::replay::report::{Ended, in_brackets, left_out, presupposed};
 use crate::trace::{Histogram, duration, grouped, size};
 
 /// What came of a drive, as far as it went.
@@ -215,20 +215,13 @@ impl Report {
                 }),
             },
             "left_out": self.left_out,
-            "presupposed": presupposed_json(&self.presupposed),
+            "presupposed": self.presupposed.to_json(),
         });
         if let Some(reason) = reason {
             report["reason"] = json!(reason);
         }
         report
     }
-}
-
-fn presupposed_json(all: &Presupposed) -> Value {
-    json!({
-        "keys": all.keys, "unknown_values": all.unknown_values,
-        "deletes": all.deletes, "leases": all.leases,
-    })
 }
 
 fn ratio(here: Option<i64>, recorded: Option<i64>) -> Option<f64> {
@@ -357,10 +350,7 @@ impl fmt::Display for Report {
             size(self.bytes.1)
         )?;
         self.ended.tell(f, self.steps)?;
-        let version = match &*self.version {
-            "" => String::new(),
-            version => format!(" (etcd {version})"),
-        };
+        let version = in_brackets(&self.version);
         writeln!(
             f,
             "{}{version}, speed {}: {:.1} s, recorded in {:.1} s",

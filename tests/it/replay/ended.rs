@@ -1,14 +1,9 @@
 //! Replays that do not come to their end.
 
-use std::process::Stdio;
-
-use etcd_client::Client;
 use serde_json::Value;
-use tokio::process::Command;
 
-use super::{Recorded, alike};
+use super::{Recorded, alike, interrupted};
 use crate::live::etcd::{Etcd, Version};
-use crate::live::patience::{soon, until};
 use crate::live::proxy::Arguments;
 use crate::pcap::NAME_0_36;
 
@@ -16,27 +11,7 @@ use crate::pcap::NAME_0_36;
 async fn an_interrupt_ends_with_the_report_so_far() {
     let recorded = Recorded::of_capture(NAME_0_36).await;
     let etcd = Etcd::of(Version::V3_4, 1).start().await;
-    let mut client = Client::connect(etcd.urls(), None).await.unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_etcdtap"))
-        .arg("replay")
-        .arg(recorded.path())
-        .args(["--target", &etcd.urls()[0], "--compare", "--json"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    until("some of it is driven", async || {
-        let got = client.get("compact_rev_key", None).await.ok()?;
-        (got.header()?.revision() > 100).then_some(())
-    })
-    .await;
-    let pid = rustix::process::Pid::from_raw(child.id().unwrap() as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    let output = soon("the report", child.wait_with_output()).await.unwrap();
-    assert_eq!(output.status.code(), Some(130));
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let output = interrupted(&recorded, &etcd, 100, &["--compare", "--json"]).await;
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["ended"], "interrupted", "{report:#}");
     let steps = report["steps"].as_u64().unwrap();

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
 
 use etcd_client::{Client, GetOptions};
 use etcdtap::record::reader::{Query, Recordings, Wants};
 use etcdtap::record::traffic::{Book, Traffic};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
-use tokio::process::Command;
 
-use super::{Recorded, etcdtap, made, run};
+use super::{Recorded, etcdtap, interrupted, made, run};
 use crate::live::etcd::{Etcd, Version};
 use crate::live::patience::until;
 use crate::live::proxy::Arguments;
@@ -318,29 +316,8 @@ async fn a_target_that_falls_silent_is_given_up_in_time() {
 async fn ctrl_c_ends_it_with_the_report_so_far() {
     let recorded = Recorded::of_capture(NAME_0_36).await;
     let etcd = Etcd::of(Version::V3_5, 1).start().await;
-    let url = etcd.urls()[0].clone();
-    let mut client = Client::connect(etcd.urls(), None).await.unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_etcdtap"))
-        .arg("replay")
-        .arg(recorded.path())
-        .args(["--target", &url])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    until("some of it is driven", async || {
-        let got = client.get("compact_rev_key", None).await.ok()?;
-        (got.header()?.revision() > 20).then_some(())
-    })
-    .await;
-    let pid = Pid::from_raw(child.id().unwrap() as i32).unwrap();
-    kill_process(pid, Signal::INT).unwrap();
-    let output = child.wait_with_output().await.unwrap();
-    assert_eq!(output.status.code(), Some(130));
+    let output = interrupted(&recorded, &etcd, 20, &[]).await;
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     let header = text.lines().next().unwrap();
     assert!(header.contains("calls") && header.contains("p99"), "{text}");
     assert!(text.contains("KV/Txn "), "{text}");

@@ -8,11 +8,15 @@ mod secured;
 mod snapshot;
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
+use etcd_client::Client;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::live::etcd::Etcd;
+use crate::live::patience::{soon, until};
 use crate::pcap;
 
 /// A capture as a recording, in a folder of its own.
@@ -97,4 +101,36 @@ pub async fn etcdtap_with(
 pub fn alike(report: &Value, what: &str) -> u64 {
     let row = &report["compared"][what];
     row["equal"].as_u64().unwrap_or(0) + row["up_to_numbering"].as_u64().unwrap_or(0)
+}
+
+/// Ctrl-C, once a drive has brought the target to a revision; what it printed then.
+pub async fn interrupted(
+    recorded: &Recorded,
+    etcd: &Etcd,
+    revision: i64,
+    flags: &[&str],
+) -> Output {
+    let mut client = Client::connect(etcd.urls(), None).await.unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_etcdtap"))
+        .arg("replay")
+        .arg(recorded.path())
+        .args(["--target", &etcd.urls()[0]])
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    until("some of it is driven", async || {
+        let got = client.get("compact_rev_key", None).await.ok()?;
+        (got.header()?.revision() > revision).then_some(())
+    })
+    .await;
+    let pid = Pid::from_raw(child.id().unwrap() as i32).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let output = soon("the report", child.wait_with_output()).await.unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    output
 }

@@ -13,7 +13,7 @@ fn span(millis: u64) -> Span {
 fn the_hash_and_the_generator_are_those_that_were_published() {
     let mut fnv = Fnv::default();
     fnv.add(b"foobar");
-    assert_eq!(fnv.0, 0x8594_4171_f739_67e8);
+    assert_eq!(fnv.hash(), 0x8594_4171_f739_67e8);
     // SplitMix64's first numbers from the seed 1234567.
     let mut generator = Generator(1_234_567);
     assert_eq!(generator.next(), 6_457_827_717_110_365_317);
