@@ -253,6 +253,14 @@ impl Reader {
             self.position += 1;
             return Some(u64::from(*byte));
         }
+        // The next usual one: all of it is there, as a revision's or a member's.
+        if self.shift == 0
+            && let Some((value, len)) = read_at_once(chunk)
+        {
+            *chunk = &chunk[len..];
+            self.position += len as u64;
+            return Some(value);
+        }
         while let Some((&byte, rest)) = chunk.split_first() {
             *chunk = rest;
             self.position += 1;
@@ -269,6 +277,37 @@ impl Reader {
         }
         None
     }
+}
+
+/// A varint that lies there whole and has eight bytes at least before the chunk's end,
+/// and its length. The groups of seven bits are moved together, neighbour by neighbour.
+#[inline]
+fn read_at_once(chunk: &[u8]) -> Option<(u64, usize)> {
+    let word = u64::from_le_bytes(*chunk.first_chunk()?);
+    // The first byte below 0x80 is the last one.
+    let ends = !word & 0x8080_8080_8080_8080;
+    if ends != 0 {
+        let len = ends.trailing_zeros() / 8 + 1;
+        return Some((packed(word & (u64::MAX >> (64 - 8 * len))), len as usize));
+    }
+    // An identity: it takes nine bytes or ten.
+    match chunk[8..] {
+        [ninth @ 0..0x80, ..] => Some((packed(word) | u64::from(ninth) << 56, 9)),
+        [ninth, tenth @ 0..0x80, ..] => {
+            let above = u64::from(ninth & 0x7f) << 56 | u64::from(tenth) << 63;
+            Some((packed(word) | above, 10))
+        }
+        _ => None,
+    }
+}
+
+/// The lower seven bits of each byte, side by side.
+#[inline]
+fn packed(word: u64) -> u64 {
+    let bits = word & 0x7f7f_7f7f_7f7f_7f7f;
+    let bits = bits & 0x007f_007f_007f_007f | (bits & 0x7f00_7f00_7f00_7f00) >> 1;
+    let bits = bits & 0x0000_3fff_0000_3fff | (bits & 0x3fff_0000_3fff_0000) >> 2;
+    bits & 0x0fff_ffff | (bits & 0x0fff_ffff_0000_0000) >> 4
 }
 
 #[cfg(test)]
@@ -309,6 +348,31 @@ mod tests {
             reader.push(chunk, &mut script);
         }
         (script, reader.is_whole())
+    }
+
+    proptest! {
+        #[test]
+        fn a_varint_at_once_is_the_varint_byte_by_byte(
+            bytes in prop::array::uniform12(any::<u8>()),
+            more in 0..12_usize,
+        ) {
+            // One in two of random bytes ends a varint.
+            let mut bytes = bytes;
+            bytes[..more].iter_mut().for_each(|byte| *byte |= 0x80);
+            let mut reader = Reader::new(0);
+            let mut rest = &bytes[..];
+            let mut slow = None;
+            while slow.is_none() && reader.state != State::Malformed {
+                let (mut byte, after) = rest.split_at(1);
+                rest = after;
+                slow = reader.take_varint(&mut byte);
+            }
+            let slow = slow.map(|value| (value, bytes.len() - rest.len()));
+            prop_assert_eq!(read_at_once(&bytes), slow);
+            if let Some((_, len)) = slow && len > 8 {
+                prop_assert_eq!(read_at_once(&bytes[..len - 1]), None);
+            }
+        }
     }
 
     #[test]

@@ -474,16 +474,27 @@ impl Assembly {
     }
 
     fn over(&mut self, connection: u64, stream: StreamId, at: u64, sink: &mut impl Sink) {
-        for from in [Side::Client, Side::Server] {
-            let of = Lane { stream, from };
-            if let Some(over) = self.contents.end(connection, of, None) {
-                self.give_content(over, at, sink);
+        let lanes = [Side::Client, Side::Server].map(|from| Lane { stream, from });
+        if !self.contents.is_empty() {
+            for of in lanes {
+                if let Some(over) = self.contents.end(connection, of, None) {
+                    self.give_content(over, at, sink);
+                }
             }
-            let Some(known) = self.connections.get_mut(&connection) else {
-                continue;
-            };
-            known.heads.remove(&of);
-            if let Some(open) = known.open.remove(&of) {
+        }
+        // Nearly always all of it came, and nothing is left.
+        let Some(known) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        if !known.heads.is_empty() {
+            for of in &lanes {
+                known.heads.remove(of);
+            }
+        }
+        for of in lanes {
+            let known = self.connections.get_mut(&connection);
+            let open = known.filter(|known| !known.open.is_empty());
+            if let Some(open) = open.and_then(|known| known.open.remove(&of)) {
                 let at = at.max(open.begun.at);
                 self.cut(connection, of, open, at, sink);
             }

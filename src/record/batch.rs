@@ -114,6 +114,7 @@ const FLAG: u8 = 2;
 
 impl Op<'_> {
     /// Appends it to a buffer.
+    #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
         match *self {
             Op::Head {
@@ -123,34 +124,41 @@ impl Op<'_> {
                 at,
                 fields,
             } => {
-                begin(HEAD, of, trailers, out);
-                out.extend_from_slice(&id.to_le_bytes());
-                out.extend_from_slice(&at.to_le_bytes());
-                sized(fields, out);
+                let mut fixed = Fixed::<26>::new(HEAD, of, trailers);
+                fixed.put(id.to_le_bytes());
+                fixed.put(at.to_le_bytes());
+                fixed.put(length(fields));
+                out.extend_from_slice(&fixed.bytes);
+                out.extend_from_slice(fields);
             }
             Op::Begin {
                 of,
                 channel,
                 path,
                 compressed,
-                length,
+                length: expected,
                 index,
                 at,
             } => {
-                begin(BEGIN, of, compressed, out);
-                out.extend_from_slice(&at.to_le_bytes());
-                out.extend_from_slice(&index.to_le_bytes());
-                out.extend_from_slice(&length.to_le_bytes());
-                out.extend_from_slice(&channel.to_le_bytes());
-                sized(path.as_bytes(), out);
+                let mut fixed = Fixed::<32>::new(BEGIN, of, compressed);
+                fixed.put(at.to_le_bytes());
+                fixed.put(index.to_le_bytes());
+                fixed.put(expected.to_le_bytes());
+                fixed.put(channel.to_le_bytes());
+                fixed.put(length(path.as_bytes()));
+                out.extend_from_slice(&fixed.bytes);
+                out.extend_from_slice(path.as_bytes());
             }
             Op::Body { of, bytes } => {
-                begin(BODY, of, false, out);
-                sized(bytes, out);
+                let mut fixed = Fixed::<10>::new(BODY, of, false);
+                fixed.put(length(bytes));
+                out.extend_from_slice(&fixed.bytes);
+                out.extend_from_slice(bytes);
             }
             Op::End { of, at } => {
-                begin(END, of, false, out);
-                out.extend_from_slice(&at.to_le_bytes());
+                let mut fixed = Fixed::<14>::new(END, of, false);
+                fixed.put(at.to_le_bytes());
+                out.extend_from_slice(&fixed.bytes);
             }
             Op::Content {
                 of,
@@ -161,45 +169,70 @@ impl Op<'_> {
                 target,
                 bytes,
             } => {
-                begin(CONTENT, of, false, out);
+                let mut fixed = Fixed::<30>::new(CONTENT, of, false);
                 for number in [index, at, offset] {
-                    out.extend_from_slice(&number.to_le_bytes());
+                    fixed.put(number.to_le_bytes());
                 }
+                out.extend_from_slice(&fixed.bytes);
                 for text in [method.as_bytes(), target.as_bytes(), bytes] {
-                    sized(text, out);
+                    out.extend_from_slice(&length(text));
+                    out.extend_from_slice(text);
                 }
             }
             Op::ContentEnd { of, size, at } => {
-                begin(CONTENT_END, of, false, out);
-                out.extend_from_slice(&size.to_le_bytes());
-                out.extend_from_slice(&at.to_le_bytes());
+                let mut fixed = Fixed::<22>::new(CONTENT_END, of, false);
+                fixed.put(size.to_le_bytes());
+                fixed.put(at.to_le_bytes());
+                out.extend_from_slice(&fixed.bytes);
             }
             Op::Over { stream, at } => {
                 let of = Lane {
                     stream,
                     from: Side::Client,
                 };
-                begin(OVER, of, false, out);
-                out.extend_from_slice(&at.to_le_bytes());
+                let mut fixed = Fixed::<14>::new(OVER, of, false);
+                fixed.put(at.to_le_bytes());
+                out.extend_from_slice(&fixed.bytes);
             }
         }
     }
 }
 
-fn begin(kind: u8, of: Lane, flag: bool, out: &mut Vec<u8>) {
-    let side = match of.from {
-        Side::Client => 0,
-        Side::Server => SERVER,
-    };
-    let flag = if flag { FLAG } else { 0 };
-    let [a, b, c, d] = of.stream.number().to_le_bytes();
-    out.extend_from_slice(&[kind, side | flag, a, b, c, d]);
+/// What has its place in an [`Op`] of a kind, put together on the stack: a buffer is
+/// asked for room once.
+struct Fixed<const N: usize> {
+    bytes: [u8; N],
+    at: usize,
 }
 
-fn sized(bytes: &[u8], out: &mut Vec<u8>) {
+impl<const N: usize> Fixed<N> {
+    #[inline]
+    fn new(kind: u8, of: Lane, flag: bool) -> Fixed<N> {
+        let side = match of.from {
+            Side::Client => 0,
+            Side::Server => SERVER,
+        };
+        let flag = if flag { FLAG } else { 0 };
+        let mut fixed = Fixed {
+            bytes: [0; N],
+            at: 0,
+        };
+        fixed.put([kind, side | flag]);
+        fixed.put(of.stream.number().to_le_bytes());
+        fixed
+    }
+
+    #[inline]
+    fn put<const M: usize>(&mut self, bytes: [u8; M]) {
+        self.bytes[self.at..self.at + M].copy_from_slice(&bytes);
+        self.at += M;
+    }
+}
+
+#[inline]
+fn length(bytes: &[u8]) -> [u8; 4] {
     // No piece is longer than what is read of a socket at once.
-    out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-    out.extend_from_slice(bytes);
+    (bytes.len() as u32).to_le_bytes()
 }
 
 /// Reads what was written by [`Op::write`]. Ends early at anything else.
@@ -214,14 +247,21 @@ impl<'a> Ops<'a> {
         Ops { left: bytes }
     }
 
+    #[inline]
     fn number<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (number, left) = self.left.split_first_chunk()?;
         self.left = left;
         Some(*number)
     }
 
+    #[inline]
     fn sized(&mut self) -> Option<&'a [u8]> {
         let length = u32::from_le_bytes(self.number()?);
+        self.bytes(length)
+    }
+
+    #[inline]
+    fn bytes(&mut self, length: u32) -> Option<&'a [u8]> {
         let (bytes, left) = self.left.split_at_checked(length as usize)?;
         self.left = left;
         Some(bytes)
@@ -231,9 +271,10 @@ impl<'a> Ops<'a> {
 impl<'a> Iterator for Ops<'a> {
     type Item = Op<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Op<'a>> {
-        let [kind, flags] = self.number()?;
-        let stream = StreamId::from_bits(u32::from_le_bytes(self.number()?));
+        let [kind, flags, a, b, c, d] = self.number()?;
+        let stream = StreamId::from_bits(u32::from_le_bytes([a, b, c, d]));
         let of = Lane {
             stream,
             from: match flags & SERVER {
@@ -291,15 +332,25 @@ impl<'a> Iterator for Ops<'a> {
 }
 
 /// Appends a header field to a block's fields.
+#[inline]
 pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    sized(name, out);
-    sized(value, out);
+    let mut lengths = [0; 8];
+    lengths[..4].copy_from_slice(&length(name));
+    lengths[4..].copy_from_slice(&length(value));
+    out.reserve(lengths.len() + name.len() + value.len());
+    out.extend_from_slice(&lengths);
+    out.extend_from_slice(name);
+    out.extend_from_slice(value);
 }
 
 /// The fields of a block, in their order.
 pub fn fields(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut ops = Ops { left: block };
-    std::iter::from_fn(move || Some((ops.sized()?, ops.sized()?)))
+    std::iter::from_fn(move || {
+        let name = u32::from_le_bytes(ops.number()?);
+        let value = u32::from_le_bytes(ops.number()?);
+        Some((ops.bytes(name)?, ops.bytes(value)?))
+    })
 }
 
 /// What is lost with a batch.

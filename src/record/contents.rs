@@ -79,6 +79,11 @@ impl Contents {
         before
     }
 
+    /// Whether nothing is at hand.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// The content of a lane is over: it had `size` bytes, if that was told.
     pub fn end(&mut self, connection: u64, of: Lane, size: Option<u64>) -> Option<Over> {
         let open = self.open.remove(&(connection, of))?;

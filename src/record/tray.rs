@@ -15,6 +15,14 @@ pub(super) const FULL: usize = 256 * 1024;
 /// follows by itself: so what it takes is never far ahead of the lines about it.
 const SEALED: usize = 64 * 1024;
 
+/// What lies there and has outgrown so many bytes gets room for all that it may hold
+/// at once: growing step by step copies it each time.
+const SMALL: usize = 8 * 1024;
+
+/// Empty buffers that wait for the connection at most: as many as a busy one fills
+/// until the recorder looks again.
+const SPARES: usize = 4;
+
 /// What one connection handed over and the recorder did not take yet.
 #[derive(Debug)]
 pub struct Tray {
@@ -30,8 +38,19 @@ struct Left {
     sealed: VecDeque<Vec<u8>>,
     /// The one that follows them.
     open: Vec<u8>,
-    /// One that is empty, for the connection to write into.
-    spare: Vec<u8>,
+    /// Empty ones, for the connection to write into.
+    spares: Vec<Vec<u8>>,
+}
+
+impl Left {
+    fn lay_by(&mut self, mut buffer: Vec<u8>) -> Option<Vec<u8>> {
+        if buffer.capacity() > 0 && self.spares.len() < SPARES {
+            buffer.clear();
+            self.spares.push(buffer);
+            return None;
+        }
+        Some(buffer)
+    }
 }
 
 impl Tray {
@@ -45,7 +64,7 @@ impl Tray {
 
     /// An empty buffer to write into.
     pub fn spare(&self) -> Vec<u8> {
-        std::mem::take(&mut self.lock().spare)
+        self.lock().spares.pop().unwrap_or_default()
     }
 
     /// Leaves what was written, behind what lies there. Says whether the recorder has
@@ -58,11 +77,16 @@ impl Tray {
         let begins = left.open.is_empty();
         match begins {
             true => std::mem::swap(&mut left.open, &mut bytes),
-            false => left.open.append(&mut bytes),
+            false => {
+                let wanted = left.open.len() + bytes.len();
+                if wanted > left.open.capacity() && wanted > SMALL {
+                    let room = wanted.max(SEALED + SMALL) - left.open.len();
+                    left.open.reserve_exact(room);
+                }
+                left.open.append(&mut bytes);
+            }
         }
-        if left.spare.capacity() == 0 {
-            left.spare = bytes;
-        }
+        left.lay_by(bytes);
         if left.open.len() >= SEALED {
             let sealed = std::mem::take(&mut left.open);
             left.sealed.push_back(sealed);
@@ -71,21 +95,19 @@ impl Tray {
     }
 
     /// Takes the oldest buffer, once for each time that the recorder was told. The
-    /// connection gets `spare`, if it has no other.
+    /// connection gets `spare`, unless it has enough.
     pub fn take(&self, spare: &mut Vec<u8>) -> Vec<u8> {
         let mut left = self.lock();
-        if left.spare.capacity() == 0 {
-            left.spare = std::mem::take(spare);
-        }
+        *spare = left.lay_by(std::mem::take(spare)).unwrap_or_default();
         match left.sealed.pop_front() {
             Some(bytes) => bytes,
             None => std::mem::take(&mut left.open),
         }
     }
 
-    /// Takes the spare buffer back.
-    pub fn reclaim(&self) -> Vec<u8> {
-        std::mem::take(&mut self.lock().spare)
+    /// Takes the spare buffers back.
+    pub fn reclaim(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.lock().spares)
     }
 
     fn lock(&self) -> MutexGuard<'_, Left> {
@@ -131,20 +153,34 @@ mod tests {
     fn buffers_go_back_and_forth() {
         let tray = Tray::new(1);
         tray.put(vec![1]);
-        let mut spare = Vec::with_capacity(100);
-        tray.take(&mut spare);
-        // It may lie there already.
-        let mut another = Vec::with_capacity(200);
+        for capacity in [100, 200, 300, 400] {
+            let mut spare = Vec::with_capacity(capacity);
+            tray.take(&mut spare);
+            assert_eq!(spare.capacity(), 0);
+        }
+        // There are enough.
+        let mut another = Vec::with_capacity(500);
         tray.take(&mut another);
-        assert_eq!((spare.capacity(), another.capacity()), (0, 200));
+        assert_eq!(another.capacity(), 500);
         let mut buffer = tray.spare();
-        assert_eq!(buffer.capacity(), 100);
+        assert_eq!(buffer.capacity(), 400);
         buffer.push(2);
         tray.put(buffer);
-        let mut buffer = Vec::with_capacity(300);
+        let mut buffer = tray.spare();
         buffer.push(3);
         tray.put(buffer);
-        assert_eq!(tray.reclaim().capacity(), 300);
+        let left: Vec<_> = tray.reclaim().iter().map(Vec::capacity).collect();
+        assert_eq!(left, [100, 200, 300]);
         assert_eq!(tray.take(&mut another), [2, 3]);
+    }
+
+    #[test]
+    fn what_grows_gets_its_room_at_once() {
+        let tray = Tray::new(1);
+        for _ in 0..SEALED / 1000 {
+            tray.put(vec![0; 1000]);
+        }
+        let taken = tray.take(&mut Vec::new());
+        assert_eq!(taken.capacity(), SEALED + SMALL);
     }
 }

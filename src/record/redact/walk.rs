@@ -57,8 +57,8 @@ pub(super) fn next_field(bytes: &[u8]) -> Field {
         false => Field::Short,
     };
     match tag & 7 {
-        0 => match varint(&bytes[head..]) {
-            Ok((_, size)) => Field::Number { len: head + size },
+        0 => match number_len(&bytes[head..]) {
+            Ok(size) => Field::Number { len: head + size },
             Err(field) => field,
         },
         1 => fixed(8),
@@ -76,8 +76,31 @@ pub(super) fn next_field(bytes: &[u8]) -> Field {
     }
 }
 
+/// How many bytes a varint takes. Most of a message's fields are numbers, which nobody
+/// has to know here.
+#[inline]
+fn number_len(bytes: &[u8]) -> Result<usize, Field> {
+    // The first byte below 0x80 is the last one.
+    const MORE: u64 = 0x8080_8080_8080_8080;
+    if let Some(eight) = bytes.first_chunk() {
+        let ends = !u64::from_le_bytes(*eight) & MORE;
+        if ends != 0 {
+            return Ok(ends.trailing_zeros() as usize / 8 + 1);
+        }
+    }
+    varint(bytes).map(|(_, size)| size)
+}
+
+/// A varint and its bytes.
 #[inline]
 fn varint(bytes: &[u8]) -> Result<(u64, usize), Field> {
+    match bytes {
+        [byte, ..] if *byte < 0x80 => Ok((u64::from(*byte), 1)),
+        _ => long_varint(bytes),
+    }
+}
+
+fn long_varint(bytes: &[u8]) -> Result<(u64, usize), Field> {
     let mut value = 0;
     for (at, byte) in bytes.iter().enumerate().take(10) {
         // The tenth byte has room for one bit only.
@@ -227,9 +250,19 @@ impl Walk {
                 self.frames.pop();
                 continue;
             }
-            let available = view.part(self.pos, frame.end);
-            match next_field(available) {
-                Field::Number { len } => self.pos += len as u64,
+            let mut available = view.part(self.pos, frame.end);
+            let mut field = next_field(available);
+            while let Field::Number { len } = field {
+                self.pos += len as u64;
+                available = &available[len..];
+                if available.is_empty() {
+                    break;
+                }
+                field = next_field(available);
+            }
+            match field {
+                // It was the last one.
+                Field::Number { .. } => {}
                 Field::Fixed { head, len } => {
                     // etcd has no such fields.
                     let (start, end) = (self.pos + head as u64, self.pos + len as u64);

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::record::tray::{FULL, Tray};
 
 /// Buffers that wait to be used again at most.
-const MOST: usize = 8;
+const MOST: usize = 16;
 
 /// Empty buffers, and the trays that have one.
 #[derive(Debug, Default)]
@@ -42,7 +42,9 @@ impl Spares {
     /// Takes back what trays did not use: a connection that is silent has no buffer.
     pub fn settle(&mut self) {
         for (_, tray) in std::mem::take(&mut self.lent) {
-            self.keep(tray.reclaim());
+            for buffer in tray.reclaim() {
+                self.keep(buffer);
+            }
         }
     }
 }
@@ -68,7 +70,7 @@ mod tests {
     fn great_buffers_and_too_many_are_not_kept() {
         let mut spares = Spares::default();
         spares.keep(Vec::with_capacity(4 * FULL));
-        for _ in 0..20 {
+        for _ in 0..2 * MOST {
             spares.keep(Vec::with_capacity(10));
         }
         assert_eq!(spares.buffers.len(), MOST);

@@ -1,5 +1,5 @@
-//! Disks that take nothing, for a while: traffic goes on or waits, as it was told,
-//! what was whole can be read, and the sums come out even.
+//! Disks that take nothing for a while, or little at a time: traffic goes on or
+//! waits, as it was told, what was whole can be read, and the sums come out even.
 //!
 //! The disk is full in that the process may write no file any further
 //! (RLIMIT_FSIZE), which a test can take back; and once it is a real one.
@@ -285,6 +285,68 @@ async fn traffic_waits_for_the_disk_where_it_is_told_to_and_nothing_is_lost() {
     assert_eq!(tape.whole_keys("Put").len(), 400);
     let waited = |line: &str| line.contains("traffic waited");
     assert_eq!(stack.proxy.errors.count(waited), 1);
+}
+
+/// Has the disk take `bytes` more every 100 ms, as long as it is waited for.
+async fn trickle(proxy: &Proxy, file: &Path, bytes: u64) {
+    let mut most = file.metadata().unwrap().len();
+    loop {
+        most += bytes;
+        limit(proxy, Resource::Fsize, Some(most));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A disk that takes 200 KB a second, and a client that brings more; how long it took.
+async fn on_a_slow_disk(folder: &Path, arguments: Arguments, puts: usize) -> (Stack, Duration) {
+    let stack = recorded(folder, arguments).await;
+    let mut client = stack.client().await;
+    put(&mut client, 0).await;
+    let file = partial(folder);
+    all_written(&file, 1).await;
+    let began = std::time::Instant::now();
+    let going = async {
+        for n in 1..puts {
+            put(&mut client, n).await;
+        }
+    };
+    tokio::select! {
+        () = going => {}
+        () = trickle(&stack.proxy, &file, 20_000) => unreachable!("it has no end"),
+    }
+    let took = began.elapsed();
+    drop(client);
+    limit(&stack.proxy, Resource::Fsize, None);
+    (stack, took)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_slow_costs_whole_calls_and_the_rest_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = Arguments::new();
+    let (mut stack, took) = on_a_slow_disk(folder.path(), arguments, 400).await;
+    // What the disk took while they ran is in the file, and 1 MiB waited.
+    let (tape, whole) = sums_come_out_even(&mut stack, folder.path(), 400).await;
+    let text = stack.proxy.errors.text();
+    let room = 1 << 20 | 20_000 * (took.as_millis() as u64 / 100 + 1);
+    assert!(
+        whole >= 30 && whole * 8 * 1024 <= 2 * room,
+        "{whole} in {took:?}: {text}"
+    );
+    assert!(tape.wholeness.losses.calls > 0, "{took:?}: {text}");
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_slow_slows_traffic_only_where_it_was_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = Arguments::new().flag("--record-overflow", "block");
+    let (mut stack, took) = on_a_slow_disk(folder.path(), arguments, 400).await;
+    let (tape, whole) = sums_come_out_even(&mut stack, folder.path(), 400).await;
+    assert_eq!(whole, 400, "after {took:?}");
+    assert!(tape.wholeness.is_whole(), "{:?}", tape.wholeness);
+    // 3.2 MB came, of which 1 MiB could wait, at 200 KB a second.
+    assert!(took > Duration::from_secs(5), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
