@@ -4,6 +4,7 @@ mod call;
 mod course;
 pub mod dictionary;
 mod event;
+mod heads;
 mod message;
 mod method;
 mod open_call;

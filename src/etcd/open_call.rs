@@ -87,6 +87,17 @@ pub(super) enum Encoding {
     Other,
 }
 
+impl Encoding {
+    /// What `grpc-encoding` says.
+    pub fn of(value: &[u8]) -> Encoding {
+        match value {
+            b"identity" => Encoding::Identity,
+            b"gzip" => Encoding::Gzip,
+            _ => Encoding::Other,
+        }
+    }
+}
+
 /// What streams need besides.
 #[derive(Debug)]
 pub(super) enum Kind {

@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::method::MethodName;
 use crate::http1::Piece;
 use crate::http2::{Side, StreamId};
-use crate::relay::Peers;
+use crate::relay::{BlockNumber, Peers};
 
 /// Gives every connection its scribe.
 pub trait Scribes: fmt::Debug + Send + Sync {
@@ -30,6 +30,14 @@ pub trait Scribes: fmt::Debug + Send + Sync {
 pub trait Scribe: fmt::Debug + Send {
     /// A header field of the block at hand. Blocks come whole.
     fn field(&mut self, name: &[u8], value: &[u8]);
+
+    /// The block at hand may come again: then this number of `from`'s is told instead of
+    /// its fields. What had it before is not told by it any more.
+    fn remember(&mut self, from: Side, number: BlockNumber);
+
+    /// The block at hand is the one that had this number last. Says whether it is still
+    /// known; otherwise its fields are told.
+    fn again(&mut self, from: Side, number: BlockNumber) -> bool;
 
     /// The block at hand is whole: the head of a call's request or response, or
     /// its trailers.

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use super::Event;
 use super::call::Ending;
+use super::heads::{Head, Remembered, Said};
 use super::message::Message;
-use super::method::MethodName;
-use super::open_call::{Encoding, Kind, OpenCall, Trial};
+use super::open_call::{Kind, OpenCall, Trial};
 use super::plain_request::PlainRequest;
 use super::scribe::{Begun, Scribe, Told};
 use super::session::SessionOptions;
@@ -16,9 +16,9 @@ use super::trial::{Bench, keep_body};
 use super::verdict::Judge;
 use super::watch_stream::Origin;
 use super::watching::Doing;
-use crate::grpc::{Code, Part, percent_decode};
+use crate::grpc::Part;
 use crate::http2::{Both, Offence, Side, StreamId};
-use crate::relay::{Data, HeaderField, HoldAccount, Order, Peers, StreamEnd, Tap};
+use crate::relay::{BlockNumber, Data, HeaderField, HoldAccount, Order, Peers, StreamEnd, Tap};
 
 /// Turns the streams of a connection into calls and watch notes.
 #[derive(Debug)]
@@ -30,28 +30,16 @@ pub(super) struct Tracker {
     pub user_agent: Option<Arc<str>>,
     /// The request head at hand. Header blocks come whole, so there is one.
     pub(super) head: Head,
+    /// What the block of the server at hand says.
+    said: Said,
+    /// What blocks said that may come again.
+    remembered: Remembered,
     /// A message that is of no use at the moment, for the next one.
     pub(super) spare: Option<Box<Message>>,
     /// Who decides about calls, and what comes of that.
     pub bench: Bench,
     /// Who writes down what passes.
     pub scribe: Option<Box<dyn Scribe>>,
-}
-
-/// What is kept of a request's header fields until the block is whole.
-#[derive(Debug, Default)]
-pub(super) struct Head {
-    method: Vec<u8>,
-    path: Vec<u8>,
-    grpc: bool,
-    encoding: Encoding,
-    user_agent: Option<Arc<str>>,
-    /// Faults can strike it.
-    pub touchable: bool,
-    /// All fields, where they may be needed again.
-    pub fields: Vec<HeaderField>,
-    /// Bytes of their values.
-    kept: usize,
 }
 
 /// A stream as the tracker knows it.
@@ -65,17 +53,11 @@ pub(super) enum Stream {
     Plain(Box<PlainRequest>),
 }
 
-/// Longest `:path` that is kept.
-const MAX_PATH: usize = 1024;
-
 /// Longest `user-agent` that is kept.
 const MAX_USER_AGENT: usize = 1024;
 
 /// Bytes of header fields that are kept for a request's double.
 const MAX_FIELDS: usize = 64 * 1024;
-
-/// Longest `grpc-message` that is kept, before its percent-encoding is undone.
-const MAX_MESSAGE: usize = 8192;
 
 impl Tracker {
     pub fn new(
@@ -92,6 +74,8 @@ impl Tracker {
             events: VecDeque::new(),
             user_agent: None,
             head: Head::default(),
+            said: Said::default(),
+            remembered: Remembered::default(),
             spare: None,
             bench: Bench::new(judge, held),
         }
@@ -153,15 +137,7 @@ impl Tap for Tracker {
     type Stream = Stream;
 
     fn opened(&mut self, id: StreamId, touchable: bool, now: Instant) -> Stream {
-        let head = &mut self.head;
-        head.touchable = touchable;
-        head.fields.clear();
-        head.kept = 0;
-        head.method.clear();
-        head.path.clear();
-        head.grpc = false;
-        head.encoding = Encoding::Identity;
-        head.user_agent = None;
+        self.head.begin(touchable);
         Stream::Opening(id, now)
     }
 
@@ -180,32 +156,59 @@ impl Tap for Tracker {
             }
         }
         match (stream, from) {
-            (Stream::Opening(..), Side::Client) => match name {
-                b":method" => self.head.method.extend(value.iter().take(32)),
-                b":path" => self.head.path.extend(value.iter().take(MAX_PATH)),
-                b"content-type" => self.head.grpc = value.starts_with(b"application/grpc"),
-                b"grpc-encoding" => self.head.encoding = Encoding::of(value),
-                b"user-agent" => {
-                    let user_agent = self.intern(value);
-                    self.head.user_agent = Some(user_agent);
-                }
-                _ => {}
-            },
-            (Stream::Call(call), Side::Server) => match name {
-                b":status" => call.http_status = ascii_number(value),
-                b"grpc-encoding" => call.directions.server.encoding = Encoding::of(value),
-                b"grpc-status" => call.code = Some(Code::parse(value).unwrap_or(Code::UNKNOWN)),
-                b"grpc-message" if !value.is_empty() => {
-                    let value = &value[..value.len().min(MAX_MESSAGE)];
-                    call.message = Some(percent_decode(value).into());
-                }
-                _ => {}
-            },
-            (Stream::Plain(plain), Side::Server) if name == b":status" => {
-                plain.answered(ascii_number(value));
+            (Stream::Opening(..), Side::Client) if name == b"user-agent" => {
+                let user_agent = self.intern(value);
+                self.head.user_agent = Some(user_agent);
             }
+            (Stream::Opening(..), Side::Client) => self.head.field(name, value),
+            (Stream::Call(_) | Stream::Plain(_), Side::Server) => self.said.field(name, value),
             _ => {}
         }
+    }
+
+    fn remember(&mut self, from: Side, stream: &mut Stream, number: BlockNumber) {
+        match (stream, from) {
+            (Stream::Opening(..), Side::Client) => self.remembered.ask(number, &mut self.head),
+            (Stream::Call(_) | Stream::Plain(_), Side::Server) => {
+                self.remembered.say(number, &self.said);
+            }
+            _ => return,
+        }
+        if let Some(scribe) = &mut self.scribe {
+            scribe.remember(from, number);
+        }
+    }
+
+    fn again(&mut self, from: Side, stream: &mut Stream, number: BlockNumber) -> bool {
+        let known = match (stream, from) {
+            (Stream::Opening(..), Side::Client) => {
+                !self.bench.keeps() && self.remembered.asked(number, &mut self.head)
+            }
+            (Stream::Call(_) | Stream::Plain(_), Side::Server) => {
+                let said = self.remembered.said(number);
+                said.is_some_and(|said| {
+                    self.said.clone_from(said);
+                    true
+                })
+            }
+            _ => false,
+        };
+        // What was filled in from memory the fields fill in once more.
+        let known = known
+            && self
+                .scribe
+                .as_mut()
+                .is_none_or(|scribe| scribe.again(from, number));
+        if let (true, Some(user_agent)) = (known, &self.head.user_agent)
+            && from == Side::Client
+            && !self
+                .user_agent
+                .as_ref()
+                .is_some_and(|last| Arc::ptr_eq(last, user_agent))
+        {
+            self.user_agent = Some(Arc::clone(user_agent));
+        }
+        known
     }
 
     fn headers(
@@ -221,7 +224,7 @@ impl Tap for Tracker {
                 let (id, started) = (*id, *started);
                 let head = &mut self.head;
                 *stream = if head.grpc {
-                    let (method, name) = MethodName::parse(&head.path);
+                    let (method, name) = head.called();
                     if let Some(scribe) = &mut self.scribe {
                         let call = Told {
                             stream: id,
@@ -250,6 +253,7 @@ impl Tap for Tracker {
                 };
             }
             Stream::Call(call) if from == Side::Server => {
+                std::mem::take(&mut self.said).of(call);
                 if let Some(scribe) = &mut self.scribe {
                     let trailers = end_stream || call.first_byte.is_some();
                     scribe.head(&call.told(), from, trailers, now);
@@ -265,6 +269,9 @@ impl Tap for Tracker {
                 }
             }
             Stream::Plain(plain) if from == Side::Server => {
+                if let Some(status) = std::mem::take(&mut self.said).status {
+                    plain.answered(status);
+                }
                 if let Some(scribe) = &mut self.scribe {
                     scribe.forget();
                 }
@@ -466,18 +473,4 @@ impl Tap for Tracker {
             offence,
         });
     }
-}
-
-impl Encoding {
-    fn of(value: &[u8]) -> Encoding {
-        match value {
-            b"identity" => Encoding::Identity,
-            b"gzip" => Encoding::Gzip,
-            _ => Encoding::Other,
-        }
-    }
-}
-
-fn ascii_number(value: &[u8]) -> Option<u16> {
-    std::str::from_utf8(value).ok()?.parse().ok()
 }

@@ -14,8 +14,8 @@ use super::tray::{FULL, Tray};
 use crate::etcd::MethodName;
 use crate::etcd::scribe::{Begun, Scribe, Scribes, Told};
 use crate::http1::Piece;
-use crate::http2::{Side, StreamId};
-use crate::relay::Peers;
+use crate::http2::{Both, Side, StreamId};
+use crate::relay::{BlockNumber, Peers};
 
 /// Header blocks of a connection that are remembered; beyond it they are told
 /// again.
@@ -23,6 +23,9 @@ const BLOCKS_MOST: usize = 64;
 
 /// Bytes of a header block that are told. What comes after is left out.
 const BLOCK_MOST: usize = 64 * 1024;
+
+/// Bytes of a header block that is remembered in case that it comes again.
+const BLOCK_REMEMBERED: usize = 4 * 1024;
 
 /// Gives every connection a scribe of one recording.
 #[derive(Debug)]
@@ -45,8 +48,10 @@ impl Scribes for Recording {
             tray: Arc::new(Tray::new(peers.id.0)),
             queue: self.queue.clone(),
             epoch: self.epoch,
+            looked: (self.epoch, 0),
             batch: Vec::new(),
             block: Vec::new(),
+            again: Both::default(),
             blocks: Vec::new(),
             told: 0,
             methods: Vec::new(),
@@ -62,10 +67,15 @@ struct ConnectionScribe {
     tray: Arc<Tray>,
     queue: Queue,
     epoch: Instant,
+    /// When it was asked last, and how long after the beginning that is: what passes at
+    /// once has one time.
+    looked: (Instant, u64),
     /// What is not in the tray yet. A connection that is silent has no buffer.
     batch: Vec<u8>,
     /// The fields of the block at hand.
     block: Vec<u8>,
+    /// Blocks that may come again, by their numbers; none is empty that is known.
+    again: Both<Vec<Box<[u8]>>>,
     /// Blocks that were told, by their number less than the first remembered.
     blocks: Vec<Box<[u8]>>,
     /// The number of the first of them.
@@ -79,9 +89,12 @@ struct ConnectionScribe {
 }
 
 impl ConnectionScribe {
-    fn since(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.epoch);
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    fn since(&mut self, now: Instant) -> u64 {
+        if self.looked.0 != now {
+            let since = now.saturating_duration_since(self.epoch);
+            self.looked = (now, u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        }
+        self.looked.1
     }
 
     /// The number of a method's channel for the client's messages; 0 if it has
@@ -183,6 +196,27 @@ impl Scribe for ConnectionScribe {
         }
     }
 
+    fn remember(&mut self, from: Side, number: BlockNumber) {
+        let known = &mut self.again[from];
+        if known.len() <= number.index() {
+            known.resize(number.index() + 1, Box::default());
+        }
+        known[number.index()] = match self.block.len() <= BLOCK_REMEMBERED {
+            true => self.block.as_slice().into(),
+            false => Box::default(),
+        };
+    }
+
+    fn again(&mut self, from: Side, number: BlockNumber) -> bool {
+        let known = self.again[from].get(number.index());
+        let Some(known) = known.filter(|known| !known.is_empty()) else {
+            return false;
+        };
+        self.block.clear();
+        self.block.extend_from_slice(known);
+        true
+    }
+
     fn head(&mut self, call: &Told<'_>, from: Side, trailers: bool, now: Instant) {
         if from == Side::Client && !self.queue.admits() {
             self.skipped.insert(call.stream);
@@ -201,8 +235,9 @@ impl Scribe for ConnectionScribe {
             self.told += self.blocks.len() as u64;
             self.blocks.clear();
         }
-        let at = known.unwrap_or(self.blocks.len());
+        let place = known.unwrap_or(self.blocks.len());
         self.room();
+        let at = self.since(now);
         let op = Op::Head {
             of: Lane {
                 stream: call.stream,
@@ -210,8 +245,8 @@ impl Scribe for ConnectionScribe {
             },
             trailers,
             // Unique in the recording: a connection has less than 2^32 of them.
-            id: (self.tray.connection << 32) | (self.told + at as u64 + 1),
-            at: self.since(now),
+            id: (self.tray.connection << 32) | (self.told + place as u64 + 1),
+            at,
             fields: if known.is_some() { &[] } else { &self.block },
         };
         op.write(&mut self.batch);
@@ -239,6 +274,7 @@ impl Scribe for ConnectionScribe {
             (channel, Side::Client) => channel,
             (channel, Side::Server) => channel + 1,
         };
+        let at = self.since(now);
         let path = match channel {
             0 => format!("/{}", call.name),
             _ => String::new(),
@@ -253,7 +289,7 @@ impl Scribe for ConnectionScribe {
             compressed: message.compressed,
             length: message.length,
             index: message.index,
-            at: self.since(now),
+            at,
         };
         op.write(self.room());
     }
@@ -299,13 +335,14 @@ impl Scribe for ConnectionScribe {
             });
             return;
         }
+        let at = self.since(now);
         let op = Op::Content {
             of: Lane {
                 stream,
                 from: piece.from,
             },
             index: piece.index,
-            at: self.since(now),
+            at,
             offset: piece.offset,
             method: piece.method,
             target: piece.target,

@@ -337,7 +337,7 @@ impl<T: Tap> Connection<T> {
             }
             half.carry = fresh.carry;
             half.deframer = fresh.deframer;
-            half.decoder = fresh.decoder;
+            half.blocks = fresh.blocks;
         }
         true
     }

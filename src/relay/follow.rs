@@ -197,7 +197,7 @@ impl<T: Tap> Connection<T> {
                 if promised.is_some() {
                     // A pushed stream carries no call; its block carries table
                     // state all the same.
-                    half.decoder
+                    half.blocks
                         .decode(block, |field| {
                             if anew {
                                 fields.push(owned(field));
@@ -223,7 +223,7 @@ impl<T: Tap> Connection<T> {
                 let Some(slot) = streams.get_mut(&stream) else {
                     let over = is_gone(*interposed, stream);
                     let summary = half
-                        .decoder
+                        .blocks
                         .decode(block, |field| {
                             if anew && !over {
                                 fields.push(owned(field));
@@ -242,15 +242,31 @@ impl<T: Tap> Connection<T> {
                 let may_be_held = slot.touch.is_some() && (framed || half.in_a_run);
                 let collect = anew || may_be_held;
                 let state = &mut slot.state;
-                let summary = half
-                    .decoder
-                    .decode(block, |field| {
-                        tap.field(from, state, field.name, field.value);
-                        if collect {
-                            fields.push(owned(field));
+                let known = match collect {
+                    true => None,
+                    false => half.blocks.again(block),
+                };
+                let table_changed = match known {
+                    Some(number) if tap.again(from, state, number) => false,
+                    _ => {
+                        let summary = half
+                            .blocks
+                            .decode(block, |field| {
+                                tap.field(from, state, field.name, field.value);
+                                if collect {
+                                    fields.push(owned(field));
+                                }
+                            })
+                            .map_err(|error| broken(&error))?;
+                        if !collect && !summary.table_changed {
+                            let number = known.or_else(|| half.blocks.remember(block));
+                            if let Some(number) = number {
+                                tap.remember(from, state, number);
+                            }
                         }
-                    })
-                    .map_err(|error| broken(&error))?;
+                        summary.table_changed
+                    }
+                };
                 if slot.ended[from] {
                     return Err(after_end(from, stream, "HEADERS"));
                 }
@@ -276,12 +292,12 @@ impl<T: Tap> Connection<T> {
                             let dead = touch.is_dead();
                             let lane = &mut touch.lanes[from];
                             if dead || lane.swallows() {
-                                half.swallow_block(unit, summary.table_changed);
+                                half.swallow_block(unit, table_changed);
                                 *interposed = true;
                                 passed = false;
                             } else if collect && is_head && lane.head_made_up {
                                 // The receiver has had ours; an end may come with it.
-                                half.swallow_block(unit, summary.table_changed);
+                                half.swallow_block(unit, table_changed);
                                 *interposed = true;
                                 passed = false;
                                 frame.priority = None;
@@ -290,7 +306,7 @@ impl<T: Tap> Connection<T> {
                                     lane.hold_fields(fields, frame, held);
                                 }
                             } else if collect && lane.holds_block(end_stream) {
-                                half.swallow_block(unit, summary.table_changed);
+                                half.swallow_block(unit, table_changed);
                                 *interposed = true;
                                 passed = false;
                                 frame.priority = None;

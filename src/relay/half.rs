@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::blocks::Blocks;
 use super::order::HeaderField;
 use super::outbox::Outbox;
 use super::pings::Pings;
 use super::recode::{Frame, Recoder};
 use super::stalls::{FlowStalls, Stall};
-use crate::http2::hpack::Decoder;
 use crate::http2::{
     DEFAULT_HEADER_TABLE_SIZE, DEFAULT_INITIAL_WINDOW_SIZE, DEFAULT_MAX_FRAME_SIZE, Deframer,
     ErrorCode, Settings, Side, StreamId, Window, frame_encoder,
@@ -18,7 +18,7 @@ use crate::http2::{
 #[derive(Debug)]
 pub(super) struct Half {
     pub deframer: Deframer,
-    pub decoder: Decoder,
+    pub blocks: Blocks,
     /// The connection's window for this sender's DATA.
     pub window: Window,
     pub stall: Stall,
@@ -161,7 +161,7 @@ impl Half {
     pub fn new(sender: Side) -> Half {
         Half {
             deframer: Deframer::new(sender),
-            decoder: Decoder::new(),
+            blocks: Blocks::default(),
             window: Window::new(),
             stall: Stall::default(),
             stalls: FlowStalls::default(),
@@ -282,7 +282,7 @@ impl Half {
 
     /// Writes a header block of our own.
     pub fn write_block(&mut self, stream: StreamId, fields: &[HeaderField], frame: Frame) {
-        let pending = self.allowed.header_table_size.least < self.decoder.table_limit();
+        let pending = self.allowed.header_table_size.least < self.blocks.table_limit();
         if pending && self.out.defers() {
             // By the time it leaves the reduction may be acknowledged, and the
             // update owed. To be early with it would take entries away that the
@@ -360,7 +360,7 @@ impl Half {
         later: impl Iterator<Item = &'a Settings>,
     ) {
         let table = settings.header_table_size;
-        if table < self.decoder.table_limit() {
+        if table < self.blocks.table_limit() {
             self.owed_table = Some(self.owed_table.map_or(table, |owed| owed.min(table)));
         }
         let before = self.allowed;
@@ -377,7 +377,7 @@ impl Half {
             self.deframer.set_max_frame_size(frame.most);
         }
         if table.most != before.header_table_size.most {
-            self.decoder.set_max_table_size(table.most);
+            self.blocks.set_max_table_size(table.most);
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | `offences` | what a peer may not do |
 //! | `interfere` | orders carried out, what was held let go, credit settled |
 //! | `half`, `stream` | what is kept of a direction, and of a stream |
+//! | `blocks` | header blocks: decoded, or known from before |
 //! | `outbox` | what leaves in a direction |
 //! | `recode` | header blocks of our own making |
 //! | `goaway`, `held_pings`, `stream_limit` | faults on the connection's own frames |
@@ -17,6 +18,7 @@
 //! | `transmit`, `peers`, `certificate` | what leaves, between whom, and their names |
 //! | `order`, `tap` | what the layer above may ask, and what it is shown |
 
+mod blocks;
 mod certificate;
 mod connection;
 mod content;
@@ -40,6 +42,7 @@ mod tap;
 mod transmit;
 mod weather;
 
+pub use blocks::BlockNumber;
 pub use certificate::certificate_name;
 pub use connection::{Connection, MAX_OPEN_STREAMS, SideReport};
 pub use goaway::OwnGoaway;

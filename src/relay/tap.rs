@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::blocks::BlockNumber;
 use super::order::Order;
 use crate::http2::{Both, ErrorCode, Offence, Side, StreamId};
 
@@ -21,6 +22,17 @@ pub trait Tap {
 
     /// One field of a header block, in order.
     fn field(&mut self, from: Side, stream: &mut Self::Stream, name: &[u8], value: &[u8]);
+
+    /// The header block that is whole now did not change the sender's table: while
+    /// nothing does, equal ones of `from` are told by this number. One that had it
+    /// before means nothing any more.
+    fn remember(&mut self, _from: Side, _stream: &mut Self::Stream, _number: BlockNumber) {}
+
+    /// A header block that was remembered has come again, for this stream. Says whether
+    /// that is enough; otherwise its fields are shown.
+    fn again(&mut self, _from: Side, _stream: &mut Self::Stream, _number: BlockNumber) -> bool {
+        false
+    }
 
     /// The header block is whole: a request's or response's head, or trailers.
     /// With `end_stream` it was the last that `from` sends on this stream.

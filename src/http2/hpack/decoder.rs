@@ -92,6 +92,11 @@ impl Decoder {
         }
     }
 
+    /// Whether the next block must begin with a size update.
+    pub fn is_owed_reduction(&self) -> bool {
+        self.owed_reduction.is_some()
+    }
+
     /// The size that the sender keeps its table to, as it said last.
     pub fn table_limit(&self) -> u32 {
         self.table.limit()

@@ -15,7 +15,7 @@ use etcdtap::record::reader::{Item, Joined, Query, Recordings, Wants};
 use etcdtap::record::recorder::{Recorded, Recorder, RecorderOptions};
 use etcdtap::record::redact::{Policy, RecordingKey, Values};
 use etcdtap::record::scribe::Recording;
-use etcdtap::relay::{ConnectionId, EndOfBytes, Peers};
+use etcdtap::relay::{BlockNumber, ConnectionId, EndOfBytes, Peers};
 
 use crate::pcap::Connection;
 use crate::session::script::Script;
@@ -78,6 +78,14 @@ impl Scribes for Both {
 impl Scribe for BothScribes {
     fn field(&mut self, name: &[u8], value: &[u8]) {
         self.recorder.field(name, value);
+    }
+
+    fn remember(&mut self, from: Side, number: BlockNumber) {
+        self.recorder.remember(from, number);
+    }
+
+    fn again(&mut self, from: Side, number: BlockNumber) -> bool {
+        self.recorder.again(from, number)
     }
 
     fn head(&mut self, call: &Told<'_>, from: Side, trailers: bool, now: Instant) {
