@@ -218,6 +218,32 @@ fn a_lease_has_the_number_that_etcd_gave_it() {
     assert_eq!(granted["Output"]["LeaseGrant"]["LeaseID"], 0);
 }
 
+#[test]
+fn a_write_that_etcd_refused_is_no_write_that_may_have_been_done() {
+    let refusals = [
+        ("NOT_FOUND", "etcdserver: requested lease not found", false),
+        ("RESOURCE_EXHAUSTED", "etcdserver: too many requests", false),
+        // It may say so of a write that it has applied.
+        (
+            "RESOURCE_EXHAUSTED",
+            "etcdserver: mvcc: database space exceeded",
+            true,
+        ),
+        ("UNAVAILABLE", "etcdserver: request timed out", true),
+    ];
+    for (status, message, perhaps) in refusals {
+        let mut script = Script::default();
+        script.asked(SECOND, 1, "KV/Put", &put("1"));
+        script.ended(SECOND + 1, 1, "KV/Put", status, Some(message));
+        let (files, left_out) = script.finish();
+        let told = files
+            .iter()
+            .any(|(name, _)| name == "client-7/operations.json");
+        assert_eq!(told, perhaps, "{message}");
+        assert_eq!(left_out == ["1 writes that etcd refused to do"], !perhaps);
+    }
+}
+
 /// A lease of ten seconds is granted, a watch sees two of its keys put at revision
 /// 2 and 3, and deleted at revision 4 a minute later.
 fn a_lease_that_ends(script: &mut Script) {
