@@ -219,10 +219,16 @@ fn a_lease_has_the_number_that_etcd_gave_it() {
 }
 
 #[test]
-fn a_write_that_etcd_refused_is_no_write_that_may_have_been_done() {
+fn a_write_that_etcd_never_proposed_is_not_told() {
     let refusals = [
-        ("NOT_FOUND", "etcdserver: requested lease not found", false),
+        (
+            "INVALID_ARGUMENT",
+            "etcdserver: request is too large",
+            false,
+        ),
         ("RESOURCE_EXHAUSTED", "etcdserver: too many requests", false),
+        // It is in the WAL.
+        ("NOT_FOUND", "etcdserver: requested lease not found", true),
         // It may say so of a write that it has applied.
         (
             "RESOURCE_EXHAUSTED",
@@ -240,7 +246,8 @@ fn a_write_that_etcd_refused_is_no_write_that_may_have_been_done() {
             .iter()
             .any(|(name, _)| name == "client-7/operations.json");
         assert_eq!(told, perhaps, "{message}");
-        assert_eq!(left_out == ["1 writes that etcd refused to do"], !perhaps);
+        let said = ["1 writes that etcd refused before it proposed them"];
+        assert_eq!(left_out == said, !perhaps, "{left_out:?}");
     }
 }
 
