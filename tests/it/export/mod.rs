@@ -1,6 +1,7 @@
 //! `etcdtap export`: recordings of the real captures, in every format, read by
 //! whoever reads that format.
 
+mod lived;
 mod packets;
 mod part;
 mod recorded;

@@ -12,16 +12,22 @@ use super::recorded::{Recorded, export};
 use crate::pcap;
 
 /// A client's folder: its operations and its watches.
-struct Client {
-    operations: Vec<Value>,
-    watches: Vec<Value>,
+pub(super) struct Client {
+    pub operations: Vec<Value>,
+    pub watches: Vec<Value>,
 }
 
 fn report(capture: &[pcap::Connection]) -> (Recorded, Vec<Client>, String) {
     let recorded = Recorded::of(capture);
-    let folder = recorded.folder.path().join("report");
+    let (clients, left_out) = report_of(recorded.folder.path(), &recorded.path());
+    (recorded, clients, left_out)
+}
+
+/// The report of a recording, written to a folder, and what was left out.
+pub(super) fn report_of(folder: &Path, recording: &Path) -> (Vec<Client>, String) {
+    let folder = folder.join("report");
     let ran = export(&[
-        recorded.path().to_str().unwrap(),
+        recording.to_str().unwrap(),
         "--to",
         "robustness",
         "-o",
@@ -44,7 +50,7 @@ fn report(capture: &[pcap::Connection]) -> (Recorded, Vec<Client>, String) {
             watches: objects(&path.join("watch.json")),
         });
     }
-    (recorded, clients, ran.stderr)
+    (clients, ran.stderr)
 }
 
 fn objects(path: &Path) -> Vec<Value> {
@@ -163,7 +169,7 @@ fn is_of(kind: &str, value: &Value) {
 
 /// etcd's deterministic model, as `model/deterministic.go` describes it.
 #[derive(Default)]
-struct Model {
+pub(super) struct Model {
     revision: i64,
     keys: BTreeMap<String, Value>,
     leases: BTreeMap<i64, BTreeSet<String>>,
@@ -213,9 +219,19 @@ impl Model {
                 self.leases.insert(lease, BTreeSet::new());
                 json!({"LeaseGrant": {"LeaseID": 0}, "Revision": self.revision})
             }
+            "leaseRevoke" => {
+                let lease = asked["LeaseRevoke"]["LeaseID"].as_i64().unwrap();
+                let keys = self.leases.remove(&lease).unwrap_or_default();
+                for key in &keys {
+                    self.keys.remove(key);
+                    self.tell("delete-operation", key, &json!({}), false);
+                }
+                self.revision += i64::from(!keys.is_empty());
+                json!({"LeaseRevoke": {}, "Revision": self.revision})
+            }
             "compact" => json!({"Compact": {}, "Revision": -1}),
             "txn" => self.txn(&asked["Txn"]),
-            other => panic!("the captures have no {other}"),
+            other => panic!("no recording of ours has {other}"),
         }
     }
 
@@ -280,8 +296,22 @@ impl Model {
     }
 }
 
+/// All of it is of etcd's types.
+pub(super) fn types_hold(clients: &[Client]) {
+    for client in clients {
+        client
+            .operations
+            .iter()
+            .for_each(|one| is_of("Operation", one));
+        client
+            .watches
+            .iter()
+            .for_each(|one| is_of("WatchOperation", one));
+    }
+}
+
 /// What the checkers assume (`validate/validate.go`).
-fn assumptions_hold(clients: &[Client]) {
+pub(super) fn assumptions_hold(clients: &[Client]) {
     let mut last_return = BTreeMap::<i64, i64>::new();
     for operation in clients.iter().flat_map(|client| &client.operations) {
         let [client, call, returned] =
@@ -293,7 +323,6 @@ fn assumptions_hold(clients: &[Client]) {
             "{client} has concurrent requests: {operation}"
         );
     }
-    assert!(last_return.len() > clients.len());
     let mut operations = clients.iter().flat_map(|client| &client.operations);
     assert!(
         operations.any(|operation| {
@@ -311,16 +340,24 @@ fn effect(operation: &Value) -> (i64, bool, i64) {
         Some(revision) if revision > 0 => revision,
         _ => answer["Revision"].as_i64().unwrap(),
     };
-    let results = answer["Txn"]["Results"].as_array();
-    let writes = results.into_iter().flatten().any(|result| {
-        // A read has keys, if only none.
-        result["KVs"].is_null()
+    let txn = &answer["Txn"];
+    let branch = if txn["Failure"] == true {
+        "OperationsOnFailure"
+    } else {
+        "OperationsOnSuccess"
+    };
+    let operations = asked["Txn"][branch].as_array().into_iter().flatten();
+    let results = txn["Results"].as_array().into_iter().flatten();
+    let writes = operations.zip(results).any(|(operation, result)| {
+        // Who deletes what is not there changes nothing.
+        operation["Type"] == "put-operation" || result["Deleted"] != 0
     });
+    let writes = writes || !answer["LeaseRevoke"].is_null();
     (of, !writes, operation["Call"].as_i64().unwrap())
 }
 
 /// The model, driven by what was asked, answers what etcd answered.
-fn the_model_agrees(clients: &[Client]) -> Model {
+pub(super) fn the_model_agrees(clients: &[Client]) -> Model {
     let operations = clients.iter().flat_map(|client| &client.operations);
     let mut operations: Vec<&Value> = operations
         .filter(|operation| operation["Input"]["Type"] != "compact")
@@ -354,7 +391,7 @@ fn the_model_agrees(clients: &[Client]) -> Model {
 
 /// Every watch was told what the model's history has for it, from its first event
 /// to its last, in order and once.
-fn watches_agree(clients: &[Client], model: &Model) -> usize {
+pub(super) fn watches_agree(clients: &[Client], model: &Model) -> usize {
     let mut events = 0;
     for watch in clients.iter().flat_map(|client| &client.watches) {
         let request = &watch["Request"];
@@ -399,25 +436,31 @@ fn watches_agree(clients: &[Client], model: &Model) -> usize {
 
 fn etcds_checkers_could_read_it(capture: &[pcap::Connection]) {
     let (recorded, clients, left_out) = report(capture);
-    for client in &clients {
-        client
-            .operations
-            .iter()
-            .for_each(|one| is_of("Operation", one));
-        client
-            .watches
-            .iter()
-            .for_each(|one| is_of("WatchOperation", one));
-    }
+    types_hold(&clients);
     assumptions_hold(&clients);
+    // A connection's calls overlap, and its client is several.
+    let numbers: BTreeSet<i64> = clients
+        .iter()
+        .flat_map(|client| &client.operations)
+        .map(|operation| operation["ClientId"].as_i64().unwrap())
+        .collect();
+    assert!(numbers.len() > clients.len());
 
-    // What is not there is said.
-    let said: usize = left_out
+    // What is not there is said, with numbers; and that values are hidden, without.
+    let left_out: Vec<&str> = left_out
         .lines()
-        .map(|line| {
-            let (_, what) = line.split_once("the format cannot tell: ").unwrap();
-            what.split(' ').next().unwrap().parse::<usize>().unwrap()
-        })
+        .map(|line| line.split_once("the format cannot tell: ").unwrap().1)
+        .collect();
+    let (counted, noted): (Vec<&str>, Vec<&str>) = left_out
+        .iter()
+        .partition(|what| what.starts_with(|first: char| first.is_ascii_digit()));
+    assert!(
+        noted.iter().all(|what| what.starts_with("hidden values")) && noted.len() <= 1,
+        "{noted:?}"
+    );
+    let said: usize = counted
+        .iter()
+        .map(|what| what.split(' ').next().unwrap().parse::<usize>().unwrap())
         .sum();
     let of_the_model = [
         "Range",
@@ -433,7 +476,7 @@ fn etcds_checkers_could_read_it(capture: &[pcap::Connection]) {
         .filter(|line| line.line.event == "call" && of_the_model.contains(&line.line.method()))
         .count();
     let told: usize = clients.iter().map(|client| client.operations.len()).sum();
-    assert_eq!(told + said, calls, "{left_out}");
+    assert_eq!(told + said, calls, "{counted:?}");
 
     let model = the_model_agrees(&clients);
     let events = watches_agree(&clients, &model);

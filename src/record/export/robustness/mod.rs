@@ -12,8 +12,10 @@
 //! | [`translate`] | etcd's messages in the model's words |
 //! | [`watches`] | what came on a stream of watches |
 //! | [`clients`] | which client a call is told as |
+//! | [`leases`] | which leases expired |
 
 mod clients;
+mod leases;
 pub mod model;
 mod translate;
 mod watches;
@@ -25,6 +27,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use self::clients::Clients;
+use self::leases::Leases;
 use self::model::{EtcdRequest, MaybeEtcdResponse, Operation, WatchOperation};
 use self::translate::{Message, Unspoken};
 use self::watches::WatchStream;
@@ -59,8 +62,13 @@ pub struct Robustness {
     lines: VecDeque<(u64, Told)>,
     watches: FxHashMap<Whose, WatchStream>,
     clients: Clients,
+    leases: Leases,
     files: Files,
     left_out: LeftOut,
+    /// A read saw the database before anything was written to it.
+    saw_it_empty: bool,
+    /// In some message there was something hidden.
+    hidden: bool,
 }
 
 #[derive(Debug, Default)]
@@ -143,23 +151,30 @@ impl Robustness {
         if &*told.status != "OK" {
             let message = told.message.as_deref().unwrap_or(&told.status);
             // etcd says so itself: it did nothing.
-            if asked.compact.is_some() && message.contains(COMPACTED) {
+            let refused = REFUSED.iter().find(|refusal| message.contains(**refusal));
+            if asked.compact.is_some()
+                && let Some(refused) = refused
+            {
                 let output = MaybeEtcdResponse {
-                    client_error: COMPACTED.to_owned(),
+                    client_error: (*refused).to_owned(),
                     ..MaybeEtcdResponse::default()
                 };
                 return self.succeeded(told.whose.0, asked, began, at, output);
+            }
+            if !translate::is_read(&asked) && DID_NOTHING.iter().any(|no| message.contains(no)) {
+                self.left_out
+                    .add("writes that etcd refused before it proposed them");
+                return;
             }
             return self.failed(told.whose.0, asked, began, at, message);
         }
         match call.answered {
             Some(Ok(output)) => {
                 let mut asked = asked;
-                // The number that etcd chose.
+                // The number that etcd chose, and the time.
                 if let (Some(lease), Some(granted)) = (&mut asked.lease_grant, &output.lease_grant)
-                    && lease.lease_id == 0
                 {
-                    lease.lease_id = granted.lease_id;
+                    *lease = *granted;
                 }
                 let mut output = output;
                 if output.lease_grant.is_some() {
@@ -192,6 +207,8 @@ impl Robustness {
     ) {
         let call = self.since(began).max(1);
         let returned = self.since(ended).max(call + 1);
+        self.leases.done(conn, &input, call, &output);
+        self.saw_it_empty |= output.revision == 1 && translate::is_read(&input);
         let operation = Operation {
             client_id: self.clients.free_at(conn, call, returned),
             input,
@@ -212,6 +229,7 @@ impl Robustness {
         if translate::is_read(&input) {
             return self.succeeded(conn, input, began, ended, output);
         }
+        self.leases.perhaps_done(&input);
         let operation = Operation {
             client_id: self.clients.alone(),
             input,
@@ -272,7 +290,8 @@ impl Robustness {
                     bytes: passed.data,
                     hidden: &passed.meta.hidden,
                 };
-                stream.answered(&message, i64::try_from(at).unwrap_or(i64::MAX))
+                let at = i64::try_from(at).unwrap_or(i64::MAX);
+                stream.answered(&message, at, &mut self.leases)
             }
         };
         for ended in stream.ended.drain(..) {
@@ -280,6 +299,25 @@ impl Robustness {
         }
         if let Err(unspoken) = refused {
             self.left_out.add(unspoken);
+        }
+    }
+
+    /// Leases that expired, as if somebody had revoked them.
+    fn tell_expired(&mut self) {
+        for expired in self.leases.expired() {
+            let output = MaybeEtcdResponse {
+                lease_revoke: Some(model::Nothing {}),
+                revision: expired.revision,
+                ..MaybeEtcdResponse::default()
+            };
+            let operation = Operation {
+                client_id: self.clients.alone(),
+                input: translate::lease_revoke(expired.lease),
+                call: expired.call,
+                output,
+                returned: expired.returned,
+            };
+            self.files.append(expired.conn, OPERATIONS, &operation);
         }
     }
 
@@ -298,8 +336,30 @@ const OPERATIONS: &str = "operations.json";
 const WATCHES: &str = "watch.json";
 const TRAFFIC: &str = "traffic.json";
 
-/// What etcd says of a revision that is gone.
-const COMPACTED: &str = "mvcc: required revision has been compacted";
+/// What etcd says to a compaction up to a revision that is gone, or is still to
+/// come; in its error there is more before it.
+const REFUSED: [&str; 2] = [
+    "mvcc: required revision has been compacted",
+    "mvcc: required revision is a future revision",
+];
+
+/// What etcd says before it even proposes a write. Told as calls that may have been
+/// done, these would only multiply what the checkers try. What it refuses later (a
+/// lease that is not there, no permission) stands in its WAL, and the checkers ask
+/// who sent it; "database space exceeded" it may say of a write that it applied.
+const DID_NOTHING: [&str; 5] = [
+    "etcdserver: too many requests",
+    "etcdserver: request is too large",
+    "etcdserver: key is not provided",
+    "etcdserver: duplicate key given in txn request",
+    "etcdserver: too many operations in txn request",
+];
+
+/// What etcd's checkers ask of the beginning (`validateEmptyDatabaseAtStart`).
+const NOT_EMPTY: &str = "how the first keys came to be: no read saw the database at revision 1, and etcd's checkers refuse such a history";
+
+/// What etcd's checkers would compare with a member's WAL.
+const HIDDEN: &str = "hidden values, which stand as keyed hashes: beside a member's data etcd's checkers refuse them";
 
 impl Exporter for Robustness {
     fn line(&mut self, line: &Line) -> io::Result<()> {
@@ -334,6 +394,7 @@ impl Exporter for Robustness {
         self.begin(passed.times.began);
         self.latest = self.latest.max(passed.times.whole);
         let whose = (passed.meta.connection, passed.meta.stream);
+        self.hidden |= !passed.meta.hidden.is_empty();
         match (passed.meta.from().side(), passed.path) {
             (Some(from), "/etcdserverpb.Watch/Watch") => self.watched(whose, from, passed),
             (Some(Side::Client), _) => self.asked(whose, passed),
@@ -367,6 +428,7 @@ impl Exporter for Robustness {
             operation.returned = never.max(operation.call + 1);
             self.files.append(conn, OPERATIONS, &operation);
         }
+        self.tell_expired();
         let mut watches: Vec<_> = self.watches.keys().copied().collect();
         watches.sort_unstable();
         for whose in watches {
@@ -392,7 +454,14 @@ impl Exporter for Robustness {
     }
 
     fn left_out(&self) -> Vec<String> {
-        self.left_out.words()
+        let mut words = self.left_out.words();
+        if !self.saw_it_empty {
+            words.push(NOT_EMPTY.to_owned());
+        }
+        if self.hidden {
+            words.push(HIDDEN.to_owned());
+        }
+        words
     }
 }
 
@@ -462,6 +531,7 @@ fn answered(path: &str, message: &Message<'_>) -> Option<Result<MaybeEtcdRespons
             let mut told = translate::lease_grant_response(&answer);
             told.lease_grant = Some(model::Lease {
                 lease_id: answer.id,
+                ttl: answer.ttl,
             });
             told
         }),

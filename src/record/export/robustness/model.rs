@@ -57,6 +57,9 @@ pub struct Lease {
     /// Its number.
     #[serde(rename = "LeaseID")]
     pub lease_id: i64,
+    /// How many seconds it was granted for. The model has no clock: not told.
+    #[serde(skip)]
+    pub ttl: i64,
 }
 
 /// `RangeRequest`
@@ -340,15 +343,16 @@ pub mod operation {
 }
 
 impl ValueOrHash {
-    /// A value as it is.
+    /// A value as it is. What is no UTF-8 stands as its hash, however short: in JSON
+    /// different bytes would become the same replacement character.
     pub fn plain(value: &[u8]) -> ValueOrHash {
-        if value.len() < HASHED_FROM {
-            return ValueOrHash {
-                value: String::from_utf8_lossy(value).into_owned(),
+        match std::str::from_utf8(value) {
+            Ok(text) if value.len() < HASHED_FROM => ValueOrHash {
+                value: text.to_owned(),
                 hash: 0,
-            };
+            },
+            _ => ValueOrHash::hashed(value),
         }
-        ValueOrHash::hashed(value)
     }
 
     /// A value that is not to be shown.
@@ -380,6 +384,7 @@ mod tests {
         assert_eq!(ValueOrHash::plain(b"1").value, "1");
         let hashed = ValueOrHash::plain(&[b'a'; 20]);
         assert_eq!((hashed.value.as_str(), hashed.hash != 0), ("", true));
+        assert_ne!(ValueOrHash::plain(b"\xff1"), ValueOrHash::plain(b"\xfe1"));
         // The vectors of FNV's authors.
         assert_eq!(fnv_1a(b""), 0x811c_9dc5);
         assert_eq!(fnv_1a(b"foobar"), 0xbf9c_f968);

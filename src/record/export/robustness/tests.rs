@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::etcd::schema::mvccpb;
+use crate::etcd::schema::mvccpb::event::EventType;
 use crate::record::container::Times;
 use crate::record::schema::v1::{self, LogLine, Meta};
 
@@ -75,8 +76,15 @@ impl Script {
         self.robustness.line(&Line { at, line }).unwrap();
     }
 
-    /// All files by name, and what was left out.
-    fn finish(mut self) -> (Vec<(String, Vec<Value>)>, Vec<String>) {
+    /// All files by name, and what was left out. Few scripts begin with an empty
+    /// database; that this is said is for one test.
+    fn finish(self) -> (Vec<(String, Vec<Value>)>, Vec<String>) {
+        let (files, mut left_out) = self.finish_with_notes();
+        left_out.retain(|words| words != NOT_EMPTY);
+        (files, left_out)
+    }
+
+    fn finish_with_notes(mut self) -> (Vec<(String, Vec<Value>)>, Vec<String>) {
         self.robustness.finish().unwrap();
         let files = self.robustness.take(true).into_iter().map(|(name, bytes)| {
             let text = String::from_utf8(bytes).unwrap();
@@ -160,10 +168,24 @@ fn a_failed_read_ends_when_it_did_and_a_refused_compaction_is_an_answer() {
         "OUT_OF_RANGE",
         words,
     );
+    script.asked(3 * SECOND, 5, "KV/Compact", &compaction);
+    let words = Some("etcdserver: mvcc: required revision is a future revision");
+    script.ended(
+        3 * SECOND + 1_000_000,
+        5,
+        "KV/Compact",
+        "OUT_OF_RANGE",
+        words,
+    );
     let (files, _) = script.finish();
-    let [read, compacted] = files[0].1.as_slice() else {
+    let [read, compacted, early] = files[0].1.as_slice() else {
         panic!("{files:?}");
     };
+    assert_eq!(
+        early["Output"]["ClientError"],
+        "mvcc: required revision is a future revision"
+    );
+    assert_eq!(early["Output"]["Error"], "");
     assert_eq!(read["Output"]["Error"], "DEADLINE_EXCEEDED");
     assert_eq!(read["ClientId"], compacted["ClientId"]);
     assert_eq!(
@@ -194,6 +216,176 @@ fn a_lease_has_the_number_that_etcd_gave_it() {
     let granted = &files[0].1[0];
     assert_eq!(granted["Input"]["LeaseGrant"]["LeaseID"], 77);
     assert_eq!(granted["Output"]["LeaseGrant"]["LeaseID"], 0);
+}
+
+#[test]
+fn a_write_that_etcd_never_proposed_is_not_told() {
+    let refusals = [
+        (
+            "INVALID_ARGUMENT",
+            "etcdserver: request is too large",
+            false,
+        ),
+        ("RESOURCE_EXHAUSTED", "etcdserver: too many requests", false),
+        // It is in the WAL.
+        ("NOT_FOUND", "etcdserver: requested lease not found", true),
+        // It may say so of a write that it has applied.
+        (
+            "RESOURCE_EXHAUSTED",
+            "etcdserver: mvcc: database space exceeded",
+            true,
+        ),
+        ("UNAVAILABLE", "etcdserver: request timed out", true),
+    ];
+    for (status, message, perhaps) in refusals {
+        let mut script = Script::default();
+        script.asked(SECOND, 1, "KV/Put", &put("1"));
+        script.ended(SECOND + 1, 1, "KV/Put", status, Some(message));
+        let (files, left_out) = script.finish();
+        let told = files
+            .iter()
+            .any(|(name, _)| name == "client-7/operations.json");
+        assert_eq!(told, perhaps, "{message}");
+        let said = ["1 writes that etcd refused before it proposed them"];
+        assert_eq!(left_out == said, !perhaps, "{left_out:?}");
+    }
+}
+
+/// A lease of ten seconds is granted, a watch sees two of its keys put at revision
+/// 2 and 3, and deleted at revision 4 a minute later.
+fn a_lease_that_ends(script: &mut Script) {
+    const WATCH: &str = "Watch/Watch";
+    let create = pb::WatchCreateRequest {
+        key: "l/".into(),
+        range_end: "l0".into(),
+        ..pb::WatchCreateRequest::default()
+    };
+    let create = pb::WatchRequest {
+        request_union: Some(pb::watch_request::RequestUnion::CreateRequest(create)),
+    };
+    script.asked(SECOND, 1, WATCH, &create);
+    let answer = |revision, events| pb::WatchResponse {
+        header: header(revision),
+        events,
+        ..pb::WatchResponse::default()
+    };
+    let created = pb::WatchResponse {
+        created: true,
+        ..answer(1, Vec::new())
+    };
+    script.answered(SECOND + 1, 1, WATCH, &created);
+    let ask = pb::LeaseGrantRequest {
+        ttl: 10,
+        ..pb::LeaseGrantRequest::default()
+    };
+    script.asked(2 * SECOND, 3, "Lease/LeaseGrant", &ask);
+    let granted = pb::LeaseGrantResponse {
+        header: header(1),
+        id: 77,
+        ttl: 10,
+        ..pb::LeaseGrantResponse::default()
+    };
+    script.answered(2 * SECOND + 1, 3, "Lease/LeaseGrant", &granted);
+    script.ended(2 * SECOND + 2, 3, "Lease/LeaseGrant", "OK", None);
+    let event = |kind: EventType, key: &'static str, revision, lease| mvccpb::Event {
+        r#type: kind.into(),
+        kv: Some(mvccpb::KeyValue {
+            key: key.into(),
+            mod_revision: revision,
+            lease,
+            ..mvccpb::KeyValue::default()
+        }),
+        ..mvccpb::Event::default()
+    };
+    for (key, revision) in [("l/1", 2), ("l/2", 3)] {
+        let put = event(EventType::Put, key, revision, 77);
+        script.answered(3 * SECOND, 1, WATCH, &answer(revision, vec![put]));
+    }
+    let gone = ["l/1", "l/2"].map(|key| event(EventType::Delete, key, 4, 0));
+    script.answered(60 * SECOND, 1, WATCH, &answer(4, gone.to_vec()));
+}
+
+#[test]
+fn a_lease_that_expired_is_told_as_a_revocation() {
+    let mut script = Script::default();
+    a_lease_that_ends(&mut script);
+    let (files, left_out) = script.finish();
+    assert!(left_out.is_empty(), "{left_out:?}");
+    let (name, operations) = &files[0];
+    assert_eq!(name, "client-7/operations.json");
+    let [granted, revoked] = operations.as_slice() else {
+        panic!("{operations:?}");
+    };
+    assert_eq!(revoked["Input"]["LeaseRevoke"], json!({"LeaseID": 77}));
+    assert_eq!(revoked["Output"]["LeaseRevoke"], json!({}));
+    assert_eq!(revoked["Output"]["Revision"], 4);
+    assert_ne!(revoked["ClientId"], granted["ClientId"]);
+    let time = |operation: &Value, field: &str| operation[field].as_i64().unwrap();
+    // Not before its time, and not after a watch knew.
+    assert_eq!(
+        time(revoked, "Call"),
+        time(granted, "Call") + 10 * SECOND as i64
+    );
+    assert_eq!(time(revoked, "Return"), 60 * SECOND as i64);
+}
+
+#[test]
+fn a_lease_that_somebody_may_have_ended_did_not_expire() {
+    let revoke = pb::LeaseRevokeRequest { id: 77 };
+    let delete = pb::DeleteRangeRequest {
+        key: "l/2".into(),
+        ..pb::DeleteRangeRequest::default()
+    };
+    let revocations = |script: Script| {
+        let (files, _) = script.finish();
+        let operations = files[0].1.iter();
+        operations
+            .filter(|operation| operation["Input"]["Type"] == "leaseRevoke")
+            .count()
+    };
+
+    // Asked for, and answered.
+    let mut script = Script::default();
+    a_lease_that_ends(&mut script);
+    script.asked(59 * SECOND, 5, "Lease/LeaseRevoke", &revoke);
+    let revoked = pb::LeaseRevokeResponse { header: header(4) };
+    script.answered(60 * SECOND, 5, "Lease/LeaseRevoke", &revoked);
+    script.ended(60 * SECOND, 5, "Lease/LeaseRevoke", "OK", None);
+    assert_eq!(revocations(script), 1);
+
+    // Asked for, and nobody knows.
+    let mut script = Script::default();
+    a_lease_that_ends(&mut script);
+    script.asked(59 * SECOND, 5, "Lease/LeaseRevoke", &revoke);
+    script.ended(60 * SECOND, 5, "Lease/LeaseRevoke", "UNAVAILABLE", None);
+    assert_eq!(revocations(script), 1);
+
+    // A key of its may have been deleted.
+    let mut script = Script::default();
+    a_lease_that_ends(&mut script);
+    script.asked(59 * SECOND, 5, "KV/DeleteRange", &delete);
+    script.ended(60 * SECOND, 5, "KV/DeleteRange", "UNAVAILABLE", None);
+    assert_eq!(revocations(script), 0);
+}
+
+#[test]
+fn it_is_said_when_no_read_saw_the_database_empty() {
+    let range = pb::RangeRequest {
+        key: "a".into(),
+        ..pb::RangeRequest::default()
+    };
+    for (revision, said) in [(1, false), (2, true)] {
+        let mut script = Script::default();
+        script.asked(SECOND, 1, "KV/Range", &range);
+        let answer = pb::RangeResponse {
+            header: header(revision),
+            ..pb::RangeResponse::default()
+        };
+        script.answered(SECOND, 1, "KV/Range", &answer);
+        script.ended(SECOND, 1, "KV/Range", "OK", None);
+        let (_, left_out) = script.finish_with_notes();
+        assert_eq!(left_out == [NOT_EMPTY], said, "{left_out:?}");
+    }
 }
 
 #[test]

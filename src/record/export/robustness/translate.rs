@@ -190,6 +190,12 @@ impl Message<'_> {
     }
 }
 
+/// As the end of a range: there is none.
+const ENDLESS: &[u8] = b"\0";
+
+/// What no key reaches that can be told.
+const AFTER_ALL: &str = "\u{10ffff}";
+
 const NESTED: Unspoken = "transactions within transactions";
 
 /// A deletion is a transaction in the model.
@@ -218,7 +224,7 @@ pub(super) fn delete_response(answer: &pb::DeleteRangeResponse) -> MaybeEtcdResp
 pub(super) fn lease_grant(lease_id: i64) -> EtcdRequest {
     EtcdRequest {
         r#type: request::LEASE_GRANT,
-        lease_grant: Some(Lease { lease_id }),
+        lease_grant: Some(Lease { lease_id, ttl: 0 }),
         ..EtcdRequest::default()
     }
 }
@@ -226,7 +232,7 @@ pub(super) fn lease_grant(lease_id: i64) -> EtcdRequest {
 pub(super) fn lease_revoke(lease_id: i64) -> EtcdRequest {
     EtcdRequest {
         r#type: request::LEASE_REVOKE,
-        lease_revoke: Some(Lease { lease_id }),
+        lease_revoke: Some(Lease { lease_id, ttl: 0 }),
         ..EtcdRequest::default()
     }
 }
@@ -285,14 +291,17 @@ pub(super) fn defragment_response(answer: &pb::DefragmentResponse) -> MaybeEtcdR
 
 pub(super) fn watch(asked: &pb::WatchCreateRequest) -> Result<WatchRequest, Unspoken> {
     let with_prefix = !asked.range_end.is_empty();
-    if with_prefix && asked.range_end != prefix_end(&asked.key) {
+    // All keys begin with nothing; clients ask for them as those from 0 on.
+    let all = asked.key.as_ref() == ENDLESS && asked.range_end.as_ref() == ENDLESS;
+    let key = if all { &[] } else { asked.key.as_ref() };
+    if with_prefix && asked.range_end != prefix_end(key) {
         return Err("watches of a range that is no prefix");
     }
     if !asked.filters.is_empty() {
         return Err("watches with filters");
     }
     Ok(WatchRequest {
-        key: text(&asked.key),
+        key: text(key),
         revision: asked.start_revision,
         with_prefix,
         with_progress_notify: asked.progress_notify,
@@ -345,13 +354,15 @@ fn range_options(asked: &pb::RangeRequest) -> Result<RangeOptions, Unspoken> {
     if sorted || bounded {
         return Err("reads that sort, or that choose by revision");
     }
-    // From a key on to the end: the model knows no such end.
-    if asked.range_end.as_ref() == b"\0" {
-        return Err("reads without an end");
-    }
+    // The model compares as it stands, and knows no sign for "without an end".
+    let end = if asked.range_end.as_ref() == ENDLESS {
+        AFTER_ALL.to_owned()
+    } else {
+        text(&asked.range_end)
+    };
     Ok(RangeOptions {
         start: text(&asked.key),
-        end: text(&asked.range_end),
+        end,
         limit: asked.limit,
     })
 }
@@ -451,6 +462,28 @@ mod tests {
         assert_ne!(one, other);
         assert!(one.value.is_empty());
         assert_ne!(one, told("ac****", b"1"));
+    }
+
+    #[test]
+    fn all_keys_are_those_that_begin_with_nothing() {
+        let create = |key: &'static [u8], range_end: &'static [u8]| pb::WatchCreateRequest {
+            key: key.into(),
+            range_end: range_end.into(),
+            ..pb::WatchCreateRequest::default()
+        };
+        for key in [b"".as_slice(), b"\0"] {
+            let told = watch(&create(key, b"\0")).unwrap();
+            assert_eq!((told.key.as_str(), told.with_prefix), ("", true));
+        }
+        assert!(watch(&create(b"a", b"\0")).is_err());
+        let range = pb::RangeRequest {
+            key: "\0".into(),
+            range_end: "\0".into(),
+            ..pb::RangeRequest::default()
+        };
+        let told = range_options(&range).unwrap();
+        assert_eq!(told.start, "\0");
+        assert!(told.end.as_str() > text(b"/registry/\xff\xff").as_str());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+use super::leases::Leases;
 use super::model::{WatchEvent, WatchOperation, WatchResponse};
 use super::translate::{self, Message, Unspoken};
 use super::{BROKEN, read};
@@ -49,8 +50,16 @@ impl WatchStream {
     }
 
     /// The server's; `at` is in the report's time.
-    pub fn answered(&mut self, message: &Message<'_>, at: i64) -> Result<(), Unspoken> {
+    pub fn answered(
+        &mut self,
+        message: &Message<'_>,
+        at: i64,
+        leases: &mut Leases,
+    ) -> Result<(), Unspoken> {
         let answer: pb::WatchResponse = read(message.bytes)?;
+        for event in &answer.events {
+            leases.saw(event, at);
+        }
         let revision = answer.header.as_ref().map_or(0, |header| header.revision);
         if answer.created {
             return self.created(&answer);
