@@ -363,4 +363,13 @@ pub struct ProxyFlags {
         help_heading = "Process"
     )]
     threads: Option<OsString>,
+
+    /// How the kernel runs them: batch (woken up, they interrupt nobody) or normal [default: batch]
+    #[arg(
+        long,
+        value_name = "HOW",
+        allow_hyphen_values = true,
+        help_heading = "Process"
+    )]
+    scheduling: Option<OsString>,
 }

@@ -47,6 +47,7 @@ pub fn resolve(given: &Layers) -> Result<ProxyArgs, Failure> {
             .unwrap_or_else(|| DEFAULT_ETCD_PREFIX.to_owned()),
         descriptor_set: given.path("descriptor-set")?,
         threads: given.parse("threads", parse_threads)?,
+        scheduling: given.parse("scheduling", str::parse)?.unwrap_or_default(),
         summary: given.switch("summary")?,
         faults: faults(given)?,
         record: record(given)?,

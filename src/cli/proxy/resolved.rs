@@ -9,7 +9,7 @@ use crate::cli::call_log::Format;
 use crate::cli::recording::Hiding;
 use crate::control;
 use crate::filter::Filter;
-use crate::net::{ListenerTls, Upstream, UpstreamTls};
+use crate::net::{ListenerTls, Scheduling, Upstream, UpstreamTls};
 use crate::record::recorder::RecorderOptions;
 
 /// What `etcdtap proxy` was asked for, read and found consistent.
@@ -31,6 +31,8 @@ pub struct ProxyArgs {
     pub descriptor_set: Option<PathBuf>,
     /// Worker threads; `None` for as many as suit the machine.
     pub threads: Option<NonZeroUsize>,
+    /// How the kernel is asked to run them.
+    pub scheduling: Scheduling,
     /// TLS towards the clients; `None` for plain text.
     pub listener_tls: Option<ListenerTls>,
     /// TLS towards the upstreams that are `https`.

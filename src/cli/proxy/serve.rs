@@ -45,6 +45,8 @@ const SEED: u64 = 0;
 /// # Errors
 /// When it cannot start.
 pub(super) fn serve(args: ProxyArgs) -> Result<ExitCode, Failure> {
+    // Before there is another thread: those that are started take after this one.
+    args.scheduling.apply();
     let place = Place::of(args.log.file.clone());
     let format = args.log.format.unwrap_or_else(|| place.usual_format());
     let to_people = place == Place::Terminal && format == Format::Pretty;

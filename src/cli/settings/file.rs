@@ -27,6 +27,7 @@ struct File {
     etcd_prefix: Text,
     descriptor_set: Text,
     threads: Text,
+    scheduling: Text,
     tls: Option<Tls>,
     upstream_tls: Option<UpstreamTls>,
     pki: Text,
@@ -185,6 +186,7 @@ impl Build {
         self.text("etcd-prefix", "etcd_prefix", file.etcd_prefix);
         self.path("descriptor-set", "descriptor_set", file.descriptor_set);
         self.text("threads", "threads", file.threads);
+        self.text("scheduling", "scheduling", file.scheduling);
         self.path("tls-cert", "tls.cert", tls.cert);
         self.path("tls-key", "tls.key", tls.key);
         self.path("tls-client-ca", "tls.client_ca", tls.client_ca);
