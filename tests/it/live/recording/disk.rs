@@ -328,7 +328,7 @@ async fn a_disk_that_is_slow_costs_whole_calls_and_the_rest_is_there() {
     // What the disk took while they ran is in the file, and 1 MiB waited.
     let (tape, whole) = sums_come_out_even(&mut stack, folder.path(), 400).await;
     let text = stack.proxy.errors.text();
-    let room = 1 << 20 | 20_000 * (took.as_millis() as u64 / 100 + 1);
+    let room = (1 << 20) + 20_000 * (took.as_millis() as u64 / 100 + 1);
     assert!(
         whole >= 30 && whole * 8 * 1024 <= 2 * room,
         "{whole} in {took:?}: {text}"
