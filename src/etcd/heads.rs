@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::method::{Method, MethodName};
 use super::open_call::{Encoding, OpenCall};
 use crate::grpc::{Code, percent_decode};
+use crate::http2::Side;
 use crate::relay::{BlockNumber, HeaderField};
 
 /// `:path` is kept up to this many bytes.
@@ -145,6 +146,14 @@ impl Remembered {
     /// `said` was in a block of this number.
     pub fn say(&mut self, number: BlockNumber, said: &Said) {
         put(&mut self.said, number, Some(said.clone()));
+    }
+
+    /// A block of this number says nothing that is of use again.
+    pub fn forget(&mut self, from: Side, number: BlockNumber) {
+        match from {
+            Side::Client => put(&mut self.asked, number, None),
+            Side::Server => put(&mut self.said, number, None),
+        }
     }
 
     /// Fills in what a block said of a request; whether it is known.

@@ -172,7 +172,8 @@ impl Tap for Tracker {
             (Stream::Call(_) | Stream::Plain(_), Side::Server) => {
                 self.remembered.say(number, &self.said);
             }
-            _ => return,
+            // What had the number before must not be taken for it.
+            (_, from) => return self.remembered.forget(from, number),
         }
         if let Some(scribe) = &mut self.scribe {
             scribe.remember(from, number);

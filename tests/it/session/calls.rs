@@ -33,6 +33,33 @@ fn put(key: &str) -> PutRequest {
 }
 
 #[test]
+fn what_a_block_said_is_not_taken_for_another_that_got_its_place() {
+    const TRAILERS: u32 = 20;
+    let mut script = Script::greeted();
+    let end = |script: &mut Script, stream, n: u32| {
+        script.headers(Side::Client, stream, &[("a", &n.to_string())], true);
+    };
+    let mut streams = (1..).step_by(2);
+    // The first time they change the table; then heads and trailers take turns in being
+    // remembered, more than there is room for.
+    for n in (0..2).flat_map(|_| 0..TRAILERS) {
+        let stream = streams.next().unwrap();
+        script.open(stream, PUT);
+        end(&mut script, stream, n);
+    }
+    // Then trailers come where a request's head should.
+    let first = streams.next().unwrap();
+    end(&mut script, first, 0);
+    for n in 1..TRAILERS {
+        end(&mut script, streams.next().unwrap(), n);
+    }
+    script.close(Side::Client, EndOfBytes::Lost);
+    let calls = script.calls();
+    assert_eq!(calls.len(), 2 * TRAILERS as usize);
+    assert!(calls.iter().all(|call| call.stream < id(first)));
+}
+
+#[test]
 fn a_range_is_timed_and_read() {
     let mut script = Script::greeted();
     script.open(1, RANGE);
