@@ -47,10 +47,10 @@ fn what_a_block_said_is_not_taken_for_another_that_got_its_place() {
         script.open(stream, PUT);
         end(&mut script, stream, n);
     }
-    // Then trailers come where a request's head should.
+    // Then trailers come where a request's head should, those first that are remembered.
     let first = streams.next().unwrap();
-    end(&mut script, first, 0);
-    for n in 1..TRAILERS {
+    end(&mut script, first, TRAILERS - 1);
+    for n in (0..TRAILERS - 1).rev() {
         end(&mut script, streams.next().unwrap(), n);
     }
     script.close(Side::Client, EndOfBytes::Lost);
