@@ -50,7 +50,7 @@ fn become_batch() -> Result<(), String> {
     };
 
     /// What the library turns into the niceness 0.
-    const MIDDLE: u8 = 49;
+    const MIDDLE: u8 = 47;
 
     if rustix::process::getpriority_process(None).is_ok_and(|niceness| niceness != 0) {
         return Ok(());
